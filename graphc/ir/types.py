@@ -1,0 +1,121 @@
+"""Types: what is known about a value before it exists, its dtype and its shape.
+
+`TensorType` is one array; `TupleType` is the result of a node that has several. Types print as Python syntax:
+`f32[batch, 784]`, `i64[]`, `(f32[4], f32[4])`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import ArgumentError, DTypeError
+from graphc.ir import dims
+from graphc.ir.dims import Dim, Size
+
+Shape = tuple[Size, ...]
+
+DTYPE_NAMES: dict[np.dtype[Any], str] = {
+    np.dtype(name): short
+    for name, short in {
+        "bool": "bool", "int8": "i8", "int16": "i16", "int32": "i32", "int64": "i64",
+        "uint8": "u8", "uint16": "u16", "uint32": "u32", "uint64": "u64", "float32": "f32", "float64": "f64",
+    }.items()
+}  # fmt: skip
+DTYPES: dict[str, np.dtype[Any]] = {short: dtype for dtype, short in DTYPE_NAMES.items()}
+BOOL, INT64, FLOAT32, FLOAT64 = (np.dtype(n) for n in ("bool", "int64", "float32", "float64"))
+
+
+def as_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return `dtype` as a NumPy dtype in native byte order, or raise DTypeError when graphc does not have it."""
+    try:
+        result = np.dtype(dtype).newbyteorder("=")
+    except TypeError:
+        raise DTypeError(f"dtype: {dtype!r} is not a dtype; use a name such as 'float32'") from None
+    if result not in DTYPE_NAMES:
+        later = result.kind == "c" or result == np.float16 or result.name == "bfloat16"
+        reason = "comes in a later version" if later else "is not a tensor dtype"
+        raise DTypeError(f"dtype: {result.name} {reason}; graphc has {', '.join(d.name for d in DTYPE_NAMES)}")
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """One array: dtype and shape. A dimension is an int or, where unknown, a Dim."""
+
+    dtype: np.dtype[Any]
+    shape: Shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> Size:
+        return dims.product(self.shape)
+
+    @property
+    def is_static(self) -> bool:
+        return not any(isinstance(s, Dim) for s in self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a static array; raises SymbolicValueError for an unknown size."""
+        return int(self.size) * self.dtype.itemsize
+
+    def with_shape(self, shape: Shape) -> TensorType:
+        return TensorType(self.dtype, shape)
+
+    def with_dtype(self, dtype: np.dtype[Any]) -> TensorType:
+        return TensorType(dtype, self.shape)
+
+    def bind(self, sizes: Mapping[str, int]) -> TensorType:
+        return self if self.is_static else TensorType(self.dtype, tuple(dims.bind(s, sizes) for s in self.shape))
+
+    def __str__(self) -> str:
+        return f"{DTYPE_NAMES[self.dtype]}[{', '.join(str(s) for s in self.shape)}]"
+
+
+@dataclass(frozen=True, slots=True)
+class TupleType:
+    """Several arrays, the result of one node; `item` takes one out."""
+
+    items: tuple[TensorType, ...]
+
+    def bind(self, sizes: Mapping[str, int]) -> TupleType:
+        return TupleType(tuple(t.bind(sizes) for t in self.items))
+
+    def __str__(self) -> str:
+        return f"({', '.join(str(t) for t in self.items)}{',' if len(self.items) == 1 else ''})"
+
+
+Type = TensorType | TupleType
+
+
+def as_shape(shape: Any) -> Shape:
+    """Return what a user wrote as a shape as a tuple of sizes: ints, names, None or Dims."""
+    if isinstance(shape, str | int | np.integer | Dim) or shape is None:
+        shape = (shape,)
+    try:
+        return tuple(_as_size(s) for s in shape)
+    except TypeError:
+        raise ArgumentError(f"shape: {shape!r} is not a sequence of dimensions") from None
+
+
+def _as_size(size: Any) -> Size:
+    if size is None:
+        return Dim.anonymous()
+    if isinstance(size, Dim):
+        return size
+    if isinstance(size, str):
+        if not size.isidentifier() or size.startswith("_") or size in ("max", "min"):
+            raise ArgumentError(f"shape: {size!r} cannot name a dimension; use a Python identifier without leading _")
+        return Dim.symbol(size)
+    if isinstance(size, bool) or not isinstance(size, int | np.integer):
+        raise ArgumentError(f"shape: a dimension is an int, a name or None, not {size!r}")
+    if size < 0:
+        raise ArgumentError(f"shape: a dimension must not be negative, got {size}")
+    return int(size)
