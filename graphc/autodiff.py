@@ -1,0 +1,105 @@
+"""Derivatives, graph to graph: a walk over each operation's vjp rule. No tape, no numbers, any order.
+
+Reverse mode is the pullback. Forward mode is the pullback of the pullback: the pullback is linear in its cotangent, so
+transposing it gives the Jacobian-vector product, and what only the transposition needed is dead code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphc.errors import GradientError, located_at
+from graphc.ir.graph import NOT_DIFFERENTIABLE, ZERO_DERIVATIVE, Node, Region, item, toposort
+from graphc.ir.types import TensorType, TupleType
+from graphc.ops.control import parameter
+from graphc.ops.reduce import sum as reduce_sum
+
+
+def pullback(
+    outputs: Sequence[Node], wrt: Sequence[Node], cotangents: Sequence[Node | None]
+) -> list[Node | None]:
+    """Return, for each node of `wrt`, the sum over outputs of cotangent * d output / d node; None where it is zero.
+
+    A cotangent has the type of its output; None is zero. Only floating-point values carry cotangents.
+    """
+    order = toposort(outputs)
+    active = _active(order, wrt)
+    # A node with several results has one list entry per result, any other a single entry.
+    sums: dict[Node, list[Node | None]] = {}
+    for output, cotangent in zip(outputs, cotangents, strict=True):
+        if cotangent is not None and output in active:
+            _add(sums, output, cotangent)
+    targets = set(wrt)
+    for node in reversed(order):
+        if node not in sums or node not in active or (node.is_leaf and node in targets):
+            continue
+        received = sums[node] if node in targets else sums.pop(node)
+        with located_at(node.location):
+            for source, part in zip(node.inputs, _input_cotangents(node, received, active), strict=True):
+                if part is not None:
+                    _add(sums, source, _unbroadcast(part, source))
+    return [sums[w][0] if w in sums else None for w in wrt]
+
+
+def pushforward(outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node]) -> list[Node | None]:
+    """Return, for each output, the sum over `wrt` of d output / d node * tangent; None where it is zero."""
+    seeds = [parameter(f"u{k}", o.tensor_type) if o.dtype.kind == "f" else None for k, o in enumerate(outputs)]
+    cotangents = pullback(outputs, wrt, seeds)
+    linear = [(c, t) for c, t in zip(cotangents, tangents, strict=True) if c is not None]
+    places = [s for s in seeds if s is not None]
+    found = iter(pullback([c for c, _ in linear], places, [t for _, t in linear]))
+    return [next(found) if s is not None else None for s in seeds]
+
+
+def _active(order: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:
+    """Return the nodes whose value depends on `wrt` through floating-point values."""
+    active = {w for w in wrt if isinstance(w.type, TensorType) and w.dtype.kind == "f"}
+    for node in order:
+        if node.op.vjp is ZERO_DERIVATIVE or node in active:
+            continue
+        has_float = isinstance(node.type, TupleType) or node.dtype.kind == "f"
+        if has_float and any(i in active for i in node.inputs):
+            active.add(node)
+    return active
+
+
+def _add(sums: dict[Node, list[Node | None]], node: Node, cotangent: Node) -> None:
+    if node.op is item:
+        source, index = node.inputs[0], node.attrs["index"]
+        assert isinstance(source.type, TupleType)
+        entry = sums.setdefault(source, [None] * len(source.type.items))
+        entry[index] = cotangent if entry[index] is None else entry[index] + cotangent  # type: ignore[operator]
+    entry = sums.setdefault(node, [None])
+    entry[0] = cotangent if entry[0] is None else entry[0] + cotangent
+
+
+def _input_cotangents(node: Node, received: list[Node | None], active: set[Node]) -> Sequence[Node | None]:
+    vjp = node.op.vjp
+    if node.op is item:
+        return (None,)  # what an item receives was handed to its source on arrival
+    if vjp is NOT_DIFFERENTIABLE:
+        raise GradientError(
+            f"gradients: {node.op.name} has no derivative; use stop_gradient on its input if none is wanted"
+        )
+    if isinstance(node.op, Region):
+        parts = vjp(pullback, received, node, *node.inputs)  # type: ignore[operator]
+        return [p if i in active else None for p, i in zip(parts, node.inputs, strict=True)]
+    cotangent = received[0]
+    assert cotangent is not None
+    if callable(vjp):
+        parts = vjp(cotangent, node, *node.inputs)
+        return [p if i in active else None for p, i in zip(parts, node.inputs, strict=True)]
+    assert isinstance(vjp, tuple)
+    return [
+        rule(cotangent, node, *node.inputs) if rule is not None and source in active else None
+        for rule, source in zip(vjp, node.inputs, strict=True)
+    ]
+
+
+def _unbroadcast(cotangent: Node, source: Node) -> Node:
+    """Sum the cotangent of a scalar operand that met every element."""
+    if source.ndim or not cotangent.ndim:
+        return cotangent
+    return reduce_sum(cotangent, axis=tuple(range(cotangent.ndim)))
+
+

@@ -1,0 +1,330 @@
+"""Elementwise operations: one scalar function at every index.
+
+Operands have the same shape, or rank 0. A derivative is written for one element; where an operand of rank 0 met a
+larger one, the derivative pass sums. `scalar` is the operation's name in the loop IR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphc.errors import DTypeError, OutOfBoundsError, ShapeError
+from graphc.ir.dims import Size
+from graphc.ir.graph import ZERO_DERIVATIVE, Elementwise, Node, Vjp, literal
+from graphc.ir.types import BOOL, DTYPE_NAMES, INT64, TensorType, Type
+
+FLOATS, NUMBERS, INTEGERS, LOGICAL, ANY = "f", "fiu", "iu", "iub", "fiub"
+"""Kinds of dtypes that operations take (NumPy's dtype.kind letters)."""
+
+DTypeRule = Callable[[str, tuple[TensorType, ...]], np.dtype[Any]]
+
+
+def common_shape(name: str, types: tuple[TensorType, ...]) -> tuple[Size, ...]:
+    """Return the shape that all operands of rank > 0 share; unknown sizes are taken to agree until they are known."""
+    shape: tuple[Size, ...] = ()
+    for t in types:
+        if not t.shape:
+            continue
+        if shape and len(shape) != len(t.shape):
+            raise ShapeError(f"{name}: operands must have the same rank or rank 0, got {_listed(types)}")
+        shape = tuple(_common_size(name, types, a, b) for a, b in zip(shape or t.shape, t.shape, strict=True))
+    return shape
+
+
+def _common_size(name: str, types: tuple[TensorType, ...], a: Size, b: Size) -> Size:
+    if isinstance(a, int) and isinstance(b, int) and a != b:
+        raise ShapeError(f"{name}: operands must have the same shape, got {_listed(types)}: {a} != {b}")
+    return a if isinstance(a, int) else b
+
+
+def _listed(types: tuple[Type, ...]) -> str:
+    return " and ".join(str(t) for t in types)
+
+
+def same(kinds: str) -> DTypeRule:
+    """All operands have one dtype of these kinds, and so has the result."""
+
+    def rule(name: str, types: tuple[TensorType, ...]) -> np.dtype[Any]:
+        dtype = types[0].dtype
+        if any(t.dtype != dtype for t in types):
+            raise DTypeError(f"{name}: operands must have one dtype, got {_listed(types)}")
+        if dtype.kind not in kinds:
+            allowed = ", ".join(d.name for d in DTYPE_NAMES if d.kind in kinds)
+            raise DTypeError(f"{name}: takes {allowed}, got {_listed(types)}")
+        return dtype
+
+    return rule
+
+
+def compared(name: str, types: tuple[TensorType, ...]) -> np.dtype[Any]:
+    """All operands have one dtype; the result is bool."""
+    same(ANY)(name, types)
+    return BOOL
+
+
+def chosen(name: str, types: tuple[TensorType, ...]) -> np.dtype[Any]:
+    """The condition is bool, the two alternatives have one dtype, and so has the result."""
+    if types[0].dtype != BOOL:
+        raise DTypeError(f"{name}: the condition must be bool, got {types[0]}")
+    return same(ANY)(name, types[1:])
+
+
+def elementwise(
+    name: str,
+    dtypes: DTypeRule,
+    reference: Callable[..., Any],
+    vjp: Vjp,
+    *,
+    scalar: str | None = None,
+    commutative: bool = False,
+    doc: str = "",
+) -> Elementwise:
+    """Define an elementwise operation."""
+
+    def infer(*types: TensorType) -> TensorType:
+        return TensorType(dtypes(name, types), common_shape(name, types))
+
+    return Elementwise(
+        name, infer=infer, reference=reference, vjp=vjp, doc=doc, scalar=scalar or name, commutative=commutative
+    )
+
+
+def choose(condition: Node, a: Node, b: Node | float) -> Node:
+    """Return a where the condition holds, else b (a number takes a's dtype)."""
+    return where(condition, a, b if isinstance(b, Node) else literal(b, a.dtype))
+
+
+# Arithmetic.
+
+add = elementwise(
+    "add", same(NUMBERS), np.add, (lambda ct, out, x, y: ct, lambda ct, out, x, y: ct), commutative=True
+)
+sub = elementwise("sub", same(NUMBERS), np.subtract, (lambda ct, out, x, y: ct, lambda ct, out, x, y: -ct))
+mul = elementwise(
+    "mul", same(NUMBERS), np.multiply, (lambda ct, out, x, y: ct * y, lambda ct, out, x, y: ct * x), commutative=True
+)
+div = elementwise(
+    "div",
+    same(FLOATS),
+    np.divide,
+    (lambda ct, out, x, y: ct / y, lambda ct, out, x, y: -(ct * out / y)),
+)
+neg = elementwise("neg", same(NUMBERS), np.negative, (lambda ct, out, x: -ct,))
+pow = elementwise(
+    "pow",
+    same(FLOATS),
+    np.power,
+    (
+        # y * x**(y-1), where y = 0 gives 0 also at x = 0.
+        lambda ct, out, x, y: ct * (y * pow(x, where(eq(y, 0.0), literal(1, y.dtype), y - 1.0))),
+        # x**y * log(x), with the limit 0 at x = 0.
+        lambda ct, out, x, y: ct * (out * log(where(eq(x, 0.0), literal(1, x.dtype), x))),
+    ),
+    doc="x to the power y.",
+)
+abs = elementwise("abs", same(NUMBERS), np.abs, (lambda ct, out, x: ct * sign(x),), doc="|x|; derivative 0 at 0.")
+sign = elementwise("sign", same(NUMBERS), np.sign, ZERO_DERIVATIVE)
+maximum = elementwise(
+    "maximum",
+    same(ANY),
+    np.maximum,
+    (lambda ct, out, x, y: ct * _share(x, y, gt), lambda ct, out, x, y: ct * _share(y, x, gt)),
+    scalar="max",
+    commutative=True,
+    doc="The larger one, NaN if either is; at a tie each side gets half of the cotangent.",
+)
+minimum = elementwise(
+    "minimum",
+    same(ANY),
+    np.minimum,
+    (lambda ct, out, x, y: ct * _share(x, y, lt), lambda ct, out, x, y: ct * _share(y, x, lt)),
+    scalar="min",
+    commutative=True,
+    doc="The smaller one, NaN if either is; at a tie each side gets half of the cotangent.",
+)
+floor_divide = elementwise(
+    "floor_divide", same(NUMBERS), np.floor_divide, ZERO_DERIVATIVE, doc="x / y rounded down; integers: 0 for y = 0."
+)
+remainder = elementwise(
+    "remainder",
+    same(NUMBERS),
+    np.remainder,
+    (lambda ct, out, x, y: ct, lambda ct, out, x, y: -(ct * floor_divide(x, y))),
+    doc="x - floor_divide(x, y) * y, with the sign of y; integers: 0 for y = 0.",
+)
+floor = elementwise("floor", same(FLOATS), np.floor, ZERO_DERIVATIVE)
+ceil = elementwise("ceil", same(FLOATS), np.ceil, ZERO_DERIVATIVE)
+trunc = elementwise("trunc", same(FLOATS), np.trunc, ZERO_DERIVATIVE)
+rint = elementwise("rint", same(FLOATS), np.rint, ZERO_DERIVATIVE, doc="The nearest integer, halves to even.")
+copysign = elementwise(
+    "copysign",
+    same(FLOATS),
+    np.copysign,
+    (lambda ct, out, x, y: ct * copysign(literal(1, x.dtype), x) * copysign(literal(1, y.dtype), y), None),
+)
+
+
+def _share(x: Node, y: Node, wins: Elementwise) -> Node:
+    """Return 1 where x wins over y, 1/2 at a tie, else 0."""
+    one = literal(1, x.dtype)
+    return choose(wins(x, y), one, choose(eq(x, y), literal(0.5, x.dtype), 0.0))
+
+
+# Functions.
+
+sqrt = elementwise("sqrt", same(FLOATS), np.sqrt, (lambda ct, out, x: ct * 0.5 / out,))
+exp = elementwise("exp", same(FLOATS), np.exp, (lambda ct, out, x: ct * out,))
+expm1 = elementwise("expm1", same(FLOATS), np.expm1, (lambda ct, out, x: ct * (out + 1.0),), doc="exp(x) - 1.")
+log = elementwise("log", same(FLOATS), np.log, (lambda ct, out, x: ct / x,))
+log1p = elementwise("log1p", same(FLOATS), np.log1p, (lambda ct, out, x: ct / (x + 1.0),), doc="log(1 + x).")
+exp2 = elementwise("exp2", same(FLOATS), np.exp2, (lambda ct, out, x: ct * out * float(np.log(2.0)),))
+log2 = elementwise("log2", same(FLOATS), np.log2, (lambda ct, out, x: ct / (x * float(np.log(2.0))),))
+log10 = elementwise("log10", same(FLOATS), np.log10, (lambda ct, out, x: ct / (x * float(np.log(10.0))),))
+tanh = elementwise("tanh", same(FLOATS), np.tanh, (lambda ct, out, x: ct * (1.0 - out * out),))
+sin = elementwise("sin", same(FLOATS), np.sin, (lambda ct, out, x: ct * cos(x),))
+cos = elementwise("cos", same(FLOATS), np.cos, (lambda ct, out, x: -(ct * sin(x)),))
+tan = elementwise("tan", same(FLOATS), np.tan, (lambda ct, out, x: ct * (out * out + 1.0),))
+asin = elementwise("asin", same(FLOATS), np.arcsin, (lambda ct, out, x: ct / sqrt((1.0 - x) * (x + 1.0)),))
+acos = elementwise("acos", same(FLOATS), np.arccos, (lambda ct, out, x: -(ct / sqrt((1.0 - x) * (x + 1.0))),))
+atan = elementwise("atan", same(FLOATS), np.arctan, (lambda ct, out, x: ct / (x * x + 1.0),))
+sinh = elementwise("sinh", same(FLOATS), np.sinh, (lambda ct, out, x: ct * cosh(x),))
+cosh = elementwise("cosh", same(FLOATS), np.cosh, (lambda ct, out, x: ct * sinh(x),))
+asinh = elementwise("asinh", same(FLOATS), np.arcsinh, (lambda ct, out, x: ct / sqrt(x * x + 1.0),))
+acosh = elementwise("acosh", same(FLOATS), np.arccosh, (lambda ct, out, x: ct / sqrt((x - 1.0) * (x + 1.0)),))
+atanh = elementwise("atanh", same(FLOATS), np.arctanh, (lambda ct, out, x: ct / ((1.0 - x) * (x + 1.0)),))
+atan2 = elementwise(
+    "atan2",
+    same(FLOATS),
+    np.arctan2,
+    (
+        lambda ct, out, y, x: ct * x / (x * x + y * y),
+        lambda ct, out, y, x: -(ct * y / (x * x + y * y)),
+    ),
+)
+sigmoid = elementwise(
+    "sigmoid",
+    same(FLOATS),
+    # exp of -|x| never overflows: 1/(1+e) for x >= 0, e/(1+e) below.
+    lambda x: np.where(x >= 0, np.ones_like(x), np.exp(-np.abs(x))) / (1 + np.exp(-np.abs(x))),
+    (lambda ct, out, x: ct * out * (1.0 - out),),
+    doc="1 / (1 + exp(-x)).",
+)
+softplus = elementwise(
+    "softplus",
+    same(FLOATS),
+    lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
+    (lambda ct, out, x: ct * sigmoid(x),),
+    doc="log(1 + exp(x)).",
+)
+relu = elementwise(
+    "relu",
+    same(FLOATS),
+    lambda x: np.maximum(x, x.dtype.type(0)),
+    (lambda ct, out, x: choose(gt(x, 0.0), ct, 0.0),),
+    doc="max(x, 0); derivative 0 at 0.",
+)
+
+# Comparisons and choice.
+
+lt = elementwise("lt", compared, np.less, ZERO_DERIVATIVE)
+le = elementwise("le", compared, np.less_equal, ZERO_DERIVATIVE)
+gt = elementwise("gt", compared, np.greater, ZERO_DERIVATIVE)
+ge = elementwise("ge", compared, np.greater_equal, ZERO_DERIVATIVE)
+eq = elementwise("eq", compared, np.equal, ZERO_DERIVATIVE, commutative=True)
+ne = elementwise("ne", compared, np.not_equal, ZERO_DERIVATIVE, commutative=True)
+where = elementwise(
+    "where",
+    chosen,
+    np.where,
+    (None, lambda ct, out, c, x, y: choose(c, ct, 0.0), lambda ct, out, c, x, y: where(c, literal(0, ct.dtype), ct)),
+    scalar="select",
+    doc="x where the condition holds, else y; each side's derivative is zero where the other is taken.",
+)
+
+# Bits.
+
+bitwise_and = elementwise("bitwise_and", same(LOGICAL), np.bitwise_and, ZERO_DERIVATIVE, scalar="and", commutative=True)
+bitwise_or = elementwise("bitwise_or", same(LOGICAL), np.bitwise_or, ZERO_DERIVATIVE, scalar="or", commutative=True)
+bitwise_xor = elementwise("bitwise_xor", same(LOGICAL), np.bitwise_xor, ZERO_DERIVATIVE, scalar="xor", commutative=True)
+bitwise_not = elementwise("bitwise_not", same(LOGICAL), np.invert, ZERO_DERIVATIVE, scalar="not")
+
+# Operations with attributes.
+
+
+def _infer_cast(x: TensorType, *, dtype: np.dtype[Any]) -> TensorType:
+    return x.with_dtype(dtype)
+
+
+def _reference_cast(x: Any, *, dtype: np.dtype[Any]) -> Any:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(x).astype(dtype)
+
+
+cast = Elementwise(
+    "cast",
+    infer=_infer_cast,
+    reference=_reference_cast,
+    vjp=(lambda ct, out, x: cast(ct, dtype=x.dtype),),
+    doc="The value as another dtype; floats to integers toward zero, anything to bool by != 0.",
+    scalar="cast",
+)
+
+stop_gradient = elementwise(
+    "stop_gradient", same(ANY), lambda x: x, ZERO_DERIVATIVE, scalar="identity", doc="x, with derivative zero."
+)
+
+
+def _infer_check_index(x: TensorType, *, size: Size, wrap: bool) -> TensorType:
+    if x.dtype.kind not in "iu":
+        raise DTypeError(f"check_index: indices must be integers, got {x}")
+    return TensorType(INT64, x.shape)
+
+
+def _reference_check_index(x: Any, *, size: int, wrap: bool) -> Any:
+    x = np.asarray(x)
+    bad = (x >= size) | (x < (-size if wrap else 0))
+    if bad.any():
+        raise OutOfBoundsError(out_of_bounds(int(x[bad].flat[0]), size, wrap))
+    return np.where(x < 0, x + size, x).astype(np.int64)
+
+
+def out_of_bounds(index: int, size: int, wrap: bool) -> str:
+    """Return the message about an index outside an axis."""
+    return f"index {index} is out of bounds for an axis of size {size}: must be in [{-size if wrap else 0}, {size})"
+
+
+check_index = Elementwise(
+    "check_index",
+    infer=_infer_check_index,
+    reference=_reference_check_index,
+    vjp=ZERO_DERIVATIVE,
+    doc="The index, counted from the front; outside [0, size), or [-size, size) with wrap, the run fails.",
+    scalar="check_index",
+)
+
+
+def _reference_iota(*, shape: tuple[int, ...], axis: int, dtype: np.dtype[Any]) -> Any:
+    along = np.arange(shape[axis], dtype=dtype).reshape([-1 if k == axis else 1 for k in range(len(shape))])
+    return np.broadcast_to(along, shape).copy()
+
+
+iota = Elementwise(
+    "iota",
+    infer=lambda *, shape, axis, dtype: TensorType(dtype, shape),
+    reference=_reference_iota,
+    vjp=ZERO_DERIVATIVE,
+    doc="The position along `axis`.",
+    scalar="index",
+)
+
+size = Elementwise(
+    "size",
+    infer=lambda *, value: TensorType(INT64, ()),
+    reference=lambda *, value: np.asarray(value, np.int64),
+    vjp=ZERO_DERIVATIVE,
+    doc="A size as a number; a constant once it is known.",
+    scalar="size",
+)

@@ -1,0 +1,105 @@
+"""State that lives between calls: the array of a variable and the lock that its users share.
+
+Variables that one program uses together share one lock, however many they are, so a call takes a single lock: what a
+call reads and what it updates happen together, also when several threads call.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.types import TensorType
+
+ALIGNMENT = 64
+
+_merging = threading.Lock()
+_cells: weakref.WeakSet[Cell] = weakref.WeakSet()
+
+
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return an uninitialised C-contiguous array whose first byte lies on a cache line."""
+    nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + nbytes].view(dtype).reshape(shape)
+
+
+class Cell:
+    """The storage of one variable. The array object stays the same for life; only its elements change."""
+
+    __slots__ = ("__weakref__", "array", "lock", "type")
+
+    def __init__(self, value: np.ndarray[Any, Any]) -> None:
+        self.type = TensorType(value.dtype, value.shape)
+        self.array = aligned_empty(value.shape, value.dtype)
+        self.array[...] = value
+        self.lock = threading.Lock()
+        _cells.add(self)
+
+    def read(self) -> np.ndarray[Any, Any]:
+        """Return a copy of the value."""
+        with holding((self,)):
+            return self.array.copy()
+
+    def write(self, value: np.ndarray[Any, Any]) -> None:
+        """Set the value; dtype and shape must already fit."""
+        with holding((self,)):
+            self.array[...] = value
+
+
+@contextmanager
+def holding(cells: Sequence[Cell]) -> Iterator[None]:
+    """Hold the lock of cells that `share_lock` has brought together."""
+    if not cells:
+        yield
+        return
+    lock = acquire(cells[0])
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def acquire(cell: Cell) -> threading.Lock:
+    """Take and return the lock of a cell, which may be merged with another while this thread waits."""
+    while True:
+        lock = cell.lock
+        lock.acquire()
+        if cell.lock is lock:
+            return lock
+        lock.release()
+
+
+def share_lock(cells: Sequence[Cell]) -> None:
+    """Make these cells, and all that already share a lock with one of them, share one lock."""
+    with _merging:
+        locks = list(dict.fromkeys(c.lock for c in cells))
+        if len(locks) <= 1:
+            return
+        for lock in locks:
+            lock.acquire()
+        for cell in list(_cells):
+            if cell.lock in locks:
+                cell.lock = locks[0]
+        for lock in locks:
+            lock.release()
+
+
+def _renew_locks() -> None:
+    """Give a forked child locks that no vanished thread holds."""
+    global _merging
+    _merging = threading.Lock()
+    fresh: dict[int, threading.Lock] = {}
+    for cell in list(_cells):
+        cell.lock = fresh.setdefault(id(cell.lock), threading.Lock())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
