@@ -26,11 +26,14 @@ def common_shape(name: str, types: tuple[TensorType, ...]) -> tuple[Size, ...]:
     """Return the shape that all operands of rank > 0 share; unknown sizes are taken to agree until they are known."""
     shape: tuple[Size, ...] = ()
     for t in types:
-        if not t.shape:
+        if not t.shape or t.shape is shape:
             continue
-        if shape and len(shape) != len(t.shape):
+        if not shape or t.shape == shape:
+            shape = shape or t.shape
+            continue
+        if len(shape) != len(t.shape):
             raise ShapeError(f"{name}: operands must have the same rank or rank 0, got {_listed(types)}")
-        shape = tuple(_common_size(name, types, a, b) for a, b in zip(shape or t.shape, t.shape, strict=True))
+        shape = tuple(_common_size(name, types, a, b) for a, b in zip(shape, t.shape, strict=True))
     return shape
 
 
@@ -49,8 +52,9 @@ def same(kinds: str) -> DTypeRule:
 
     def rule(name: str, types: tuple[TensorType, ...]) -> np.dtype[Any]:
         dtype = types[0].dtype
-        if any(t.dtype != dtype for t in types):
-            raise DTypeError(f"{name}: operands must have one dtype, got {_listed(types)}")
+        for t in types:
+            if t.dtype is not dtype and t.dtype != dtype:
+                raise DTypeError(f"{name}: operands must have one dtype, got {_listed(types)}")
         if dtype.kind not in kinds:
             allowed = ", ".join(d.name for d in DTYPE_NAMES if d.kind in kinds)
             raise DTypeError(f"{name}: takes {allowed}, got {_listed(types)}")
@@ -85,7 +89,10 @@ def elementwise(
     """Define an elementwise operation."""
 
     def infer(*types: TensorType) -> TensorType:
-        return TensorType(dtypes(name, types), common_shape(name, types))
+        dtype, shape = dtypes(name, types), common_shape(name, types)
+        first = types[0]
+        # The same object again: equality of the types along a chain is then one identity check.
+        return first if first.shape is shape and first.dtype is dtype else TensorType(dtype, shape)
 
     return Elementwise(
         name, infer=infer, reference=reference, vjp=vjp, doc=doc, scalar=scalar or name, commutative=commutative

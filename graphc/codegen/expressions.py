@@ -1,0 +1,389 @@
+"""Expressions to instructions: each is defined once, in the outermost scope where its operands are known.
+
+A scope is a stretch of straight code: the kernel's body or that of a loop. Pure instructions are hash-consed within
+their scope, so common subexpressions and loop-invariant code need no later pass. Inside a VECTOR loop a scalar with a
+`step` stands for the lanes scalar + k * step, which is how contiguous, broadcast and strided access are told apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from graphc.codegen.values import (
+    DType,
+    Instruction,
+    Value,
+    arithmetic,
+    constant,
+    conversion,
+    llvm_type,
+    mangled,
+    memory_type,
+    number,
+    scalar_type,
+    splat,
+    vector_of,
+)
+from graphc.errors import InternalError
+from graphc.ir.loops import LIBM, PRIMITIVES, Apply, Buffer, Const, Expr, Function, Load, Space, Var, linear
+from graphc.ir.types import BOOL, INT64
+
+SlotKey = tuple[Buffer, tuple[int, ...], int]
+
+
+class Scope:
+    """A stretch of code that is open for more: `label` names the basic block its last line is in."""
+
+    __slots__ = ("guarded", "label", "level", "lines", "memo")
+
+    def __init__(self, level: int, label: str, guarded: bool = False) -> None:
+        self.level = level
+        self.label = label
+        self.guarded = guarded  # runs only under a condition: loads must stay inside
+        self.lines: list[str] = []
+        self.memo: dict[str, Value] = {}
+
+
+class ExpressionEmitter:
+    """The values of a kernel under way: scopes, names, register slots, and the lanes of the current VECTOR loop."""
+
+    def __init__(self, functions: Mapping[tuple[str, DType], Function], has_fma: bool) -> None:
+        self.functions = functions
+        self.has_fma = has_fma
+        self.scopes = [Scope(0, "entry")]
+        self.env: dict[Var, Value] = {}
+        self.slots: dict[SlotKey, Value] = {}
+        self.pointers: dict[Buffer, str] = {}
+        self.written: set[Buffer] = set()
+        self.declarations: dict[str, None] = {}
+        self.lanes = 1
+        # Which lanes run: all but those beyond the end of the loop, and those for which a condition holds.
+        self.tail: Value | None = None
+        self.condition: Value | None = None
+        self._count = 0
+        # By identity; the expression is kept so that its id stays its own.
+        self._cache: dict[int, tuple[Expr, Value]] = {}
+
+    # Instructions.
+
+    @property
+    def scope(self) -> Scope:
+        return self.scopes[-1]
+
+    def fresh(self, prefix: str = "v") -> str:
+        self._count += 1
+        return f"{prefix}{self._count}"
+
+    def line(self, text: str) -> None:
+        """Append an instruction without a result to the innermost scope."""
+        self.scope.lines.append(f"  {text}")
+
+    def define(self, text: str, dtype: DType, lanes: int, level: int) -> Value:
+        """Return the value of a pure instruction, defined at `level` unless it already is."""
+        scope = self.scopes[min(level, self.scope.level)]
+        known = scope.memo.get(text)
+        if known is None or known.dtype != dtype:
+            known = Value(f"%{self.fresh()}", dtype, lanes, scope.level)
+            scope.memo[text] = known
+            scope.lines.append(f"  {known.name} = {text}")
+        return known
+
+    def define_here(self, text: str, dtype: DType, lanes: int) -> Value:
+        """Return the value of an instruction that must run in its place, every time."""
+        value = Value(f"%{self.fresh()}", dtype, lanes, self.scope.level)
+        self.line(f"{value.name} = {text}")
+        return value
+
+    def instruct(self, instruction: Instruction, dtype: DType, lanes: int, level: int) -> Value:
+        if instruction.declaration:
+            self.declarations[instruction.declaration] = None
+        return self.define(instruction.text, dtype, lanes, level)
+
+    # Lanes.
+
+    def vector(self, value: Value, lanes: int) -> Value:
+        """Return a value as a vector of `lanes`."""
+        if lanes == 1 or value.lanes == lanes:
+            return value
+        if value.lanes != 1:
+            raise InternalError(f"codegen: {value.lanes} lanes used as {lanes}")
+        kind = scalar_type(value.dtype)
+        whole = vector_of(kind, lanes)
+        if value.known is not None:
+            base = Value(splat(value.name, value.dtype, lanes), value.dtype, lanes)
+        else:
+            one = self.define(f"insertelement {whole} poison, {kind} {value.name}, i64 0", value.dtype, lanes, value.level)
+            base = self.define(
+                f"shufflevector {whole} {one.name}, {whole} poison, <{lanes} x i32> zeroinitializer",
+                value.dtype, lanes, value.level,
+            )  # fmt: skip
+        if not value.step:
+            return base
+        steps = ", ".join(f"{kind} {k * value.step}" for k in range(lanes))
+        return self.define(f"add {whole} {base.name}, <{steps}>", value.dtype, lanes, value.level)
+
+    def tail_mask(self, active: int, lanes: int) -> Value:
+        """Return the constant mask of the first `active` lanes."""
+        bits = ", ".join("i1 true" if k < active else "i1 false" for k in range(lanes))
+        return Value(f"<{bits}>", BOOL, lanes)
+
+    @property
+    def mask(self) -> Value | None:
+        if self.tail is None or self.condition is None:
+            return self.tail if self.condition is None else self.condition
+        return self.apply("and", [self.tail, self.condition], BOOL)
+
+    def full_mask(self, lanes: int) -> Value:
+        mask = self.mask
+        return mask if mask is not None else Value("splat (i1 true)", BOOL, lanes)
+
+    # Expressions.
+
+    def emit(self, expr: Expr) -> Value:
+        """Return the value of an expression; parts shared within it are computed once."""
+        self._cache = {}
+        return self._emit(expr)
+
+    def _emit(self, expr: Expr) -> Value:
+        if isinstance(expr, Const):
+            return constant(expr.value, expr.dtype)
+        if isinstance(expr, Var):
+            return self.env[expr]
+        known = self._cache.get(id(expr))
+        if known is not None:
+            return known[1]
+        value = self._load(expr) if isinstance(expr, Load) else self._apply(expr)
+        self._cache[id(expr)] = (expr, value)
+        return value
+
+    def _apply(self, expr: Apply) -> Value:
+        return self.apply(expr.op, [self._emit(a) for a in expr.args], expr.dtype)
+
+    def apply(self, op: str, args: Sequence[Value], dtype: DType) -> Value:
+        """Return a scalar operation on values, which may differ in lanes."""
+        if op == "identity":
+            return args[0]
+        if op in ("add", "sub", "mul") and dtype == INT64:
+            folded = self._index_arithmetic(op, args[0], args[1])
+            if folded is not None:
+                return folded
+        function = self.functions.get((op, args[0].dtype))
+        if function is not None:
+            return self._inline(function, args)
+        lanes = max(a.lanes for a in args)
+        if any(a.step for a in args):
+            lanes = self.lanes
+        if op not in PRIMITIVES:
+            return self._libm(op, [self.vector(a, lanes) for a in args], dtype, lanes)
+        if op == "select":
+            return self._select(args, lanes)
+        args = [self.vector(a, lanes) for a in args]
+        if op in ("cast", "bitcast"):
+            return self._convert(op, args[0], dtype)
+        if op == "fma" and not self.has_fma:
+            return self._libm("fma", args, dtype, lanes)
+        level = max(a.level for a in args)
+        if op in ("quot", "rem") and args[1].known is None:
+            level = max(level, self._guard_level())  # may trap where a condition keeps it from running
+        return self.instruct(arithmetic(op, args[0].dtype, lanes, [a.name for a in args]), dtype, lanes, level)
+
+    def _index_arithmetic(self, op: str, a: Value, b: Value) -> Value | None:
+        """Fold numbers, and keep lane steps apart from scalars. None where lanes must be computed one by one."""
+        if a.lanes != 1 or b.lanes != 1:
+            return None
+        if op == "mul":
+            if a.known is not None and not a.step:
+                a, b = b, a
+            if (a.step or b.step) and (b.known is None or b.step):
+                return None
+            step = a.step * b.known if a.step else 0
+        else:
+            step = a.step + b.step if op == "add" else a.step - b.step
+        if a.known is not None and b.known is not None:
+            folded = {"add": a.known + b.known, "sub": a.known - b.known, "mul": a.known * b.known}[op]
+            return Value(number(folded, INT64), INT64, step=step, known=folded)
+        if b.known == 0 and op != "mul" or b.known == 1 and op == "mul":
+            return Value(a.name, INT64, 1, a.level, step, a.known)
+        if op == "add" and a.known == 0:
+            return Value(b.name, INT64, 1, b.level, step, b.known)
+        if op == "mul" and b.known == 0:
+            return constant(0, INT64)
+        base = self.define(f"{op} i64 {a.name}, {b.name}", INT64, 1, max(a.level, b.level))
+        return Value(base.name, INT64, 1, base.level, step)
+
+    def _inline(self, function: Function, args: Sequence[Value]) -> Value:
+        outer = self._cache
+        self._cache = {}
+        for param, arg in zip(function.params, args, strict=True):
+            self.env[param] = self.vector(arg, self.lanes) if arg.step else arg
+        result = self._emit(function.result)
+        self._cache = outer
+        return result
+
+    def _select(self, args: Sequence[Value], lanes: int) -> Value:
+        condition, a, b = args
+        if condition.known is not None:
+            return a if condition.known else b
+        if condition.step or condition.lanes > 1:
+            condition = self.vector(condition, lanes)
+        a, b = self.vector(a, lanes), self.vector(b, lanes)
+        text = f"select {llvm_type(condition)} {condition.name}, {llvm_type(a)} {a.name}, {llvm_type(b)} {b.name}"
+        return self.define(text, a.dtype, lanes, max(condition.level, a.level, b.level))
+
+    def _convert(self, op: str, value: Value, dtype: DType) -> Value:
+        lanes, source = value.lanes, value.dtype
+        kind = vector_of(scalar_type(dtype), lanes)
+        if op == "bitcast":
+            return self.define(f"bitcast {llvm_type(value)} {value.name} to {kind}", dtype, lanes, value.level)
+        if value.known is not None:
+            return constant(dtype.type(value.known).item(), dtype)
+        if dtype == BOOL and source != BOOL:
+            zero = splat(number(0, source), source, lanes)
+            return self.instruct(arithmetic("ne", source, lanes, [value.name, zero]), BOOL, lanes, value.level)
+        instruction = conversion(source, dtype)
+        if instruction is None:
+            return Value(value.name, dtype, lanes, value.level)
+        if source.kind == "f" and dtype.kind in "iu" and dtype.itemsize < 8 and dtype != np.dtype("int32"):
+            # Through a wider signed integer, so that small and negative values wrap as they do in NumPy.
+            wide = np.dtype("int64" if dtype.itemsize == 4 else "int32")
+            return self._convert("cast", self._convert("cast", value, wide), dtype)
+        result = self.define(f"{instruction} {llvm_type(value)} {value.name} to {kind}", dtype, lanes, value.level)
+        if source.kind == "f" and dtype.kind in "iu":
+            return self.define(f"freeze {kind} {result.name}", dtype, lanes, value.level)  # out of range is poison
+        return result
+
+    def _libm(self, name: str, args: Sequence[Value], dtype: DType, lanes: int) -> Value:
+        """Call the C library for each lane."""
+        if name not in LIBM and name != "fma":
+            raise InternalError(f"codegen: no meaning for {name} on {args[0].dtype}")
+        kind = scalar_type(dtype)
+        symbol = f"@{name}{'f' if dtype.itemsize == 4 else ''}"
+        self.declarations[f"declare {kind} {symbol}({', '.join([kind] * len(args))})"] = None
+        level = max(a.level for a in args)
+        if lanes == 1:
+            return self.define(f"call {kind} {symbol}({', '.join(f'{kind} {a.name}' for a in args)})", dtype, 1, level)
+        whole = Value("poison", dtype, lanes)
+        for k in range(lanes):
+            parts = [self.define(f"extractelement {llvm_type(a)} {a.name}, i64 {k}", dtype, 1, level) for a in args]
+            one = self.define(f"call {kind} {symbol}({', '.join(f'{kind} {p.name}' for p in parts)})", dtype, 1, level)
+            text = f"insertelement {vector_of(kind, lanes)} {whole.name}, {kind} {one.name}, i64 {k}"
+            whole = self.define(text, dtype, lanes, level)
+        return whole
+
+    # Loads.
+
+    def _guard_level(self) -> int:
+        return max((s.level for s in self.scopes if s.guarded), default=0)
+
+    def flat_index(self, buffer: Buffer, index: Sequence[Expr]) -> Value:
+        return self._emit(linear(zip(index, buffer.strides, strict=True)))
+
+    def address(self, buffer: Buffer, flat: Value) -> Value:
+        kind = memory_type(buffer.type.dtype)
+        pointer = self.pointers[buffer]
+        text = f"getelementptr {kind}, ptr {pointer}, i64 {flat.name}"
+        return self.define(text, INT64, 1, flat.level)
+
+    def addresses(self, buffer: Buffer, flat: Value) -> Value:
+        """Return a vector of addresses."""
+        flat = self.vector(flat, self.lanes)
+        text = f"getelementptr {memory_type(buffer.type.dtype)}, ptr {self.pointers[buffer]}, {llvm_type(flat)} {flat.name}"
+        return self.define(text, INT64, flat.lanes, flat.level)
+
+    def slot_key(self, buffer: Buffer, index: Sequence[Expr]) -> SlotKey:
+        """Return which register of a tile an index means."""
+        values = [self._emit(i) for i in index]
+        lanes = 1
+        starts = []
+        for k, value in enumerate(values):
+            if value.step:
+                if value.step != 1 or k != len(values) - 1:
+                    raise InternalError(f"codegen: register tile {buffer.name} is indexed across its rows")
+                lanes = self.lanes
+            if value.known is None:
+                raise InternalError(f"codegen: register tile {buffer.name} needs constant indices")
+            starts.append(value.known)
+        return buffer, tuple(starts), lanes
+
+    def _load(self, expr: Load) -> Value:
+        buffer = expr.buffer
+        if buffer.space is Space.REGISTER:
+            key = self.slot_key(buffer, expr.index)
+            if key not in self.slots:
+                raise InternalError(f"codegen: register {buffer.name}{list(key[1])} is read before it is written")
+            return self.slots[key]
+        flat = self.flat_index(buffer, expr.index)
+        if expr.mask is not None:
+            assert expr.fill is not None
+            return self._masked_load(buffer, flat, self._emit(expr.mask), self._emit(expr.fill))
+        return self._plain_load(buffer, flat)
+
+    def _masked_load(self, buffer: Buffer, flat: Value, mask: Value, fill: Value) -> Value:
+        if mask.known is not None:
+            return self._plain_load(buffer, flat) if mask.known else fill
+        if mask.lanes == 1 and mask.step == 0 and flat.lanes == 1 and flat.step == 0:
+            # Read element 0 instead: it exists, and the select below drops it.
+            safe = self.define(f"select i1 {mask.name}, i64 {flat.name}, i64 0", INT64, 1, max(mask.level, flat.level))
+            address = self.address(buffer, safe)
+            loaded = self._loaded(f"load {memory_type(buffer.type.dtype)}, ptr {address.name}", buffer, 1, safe.level)
+            return self._select([mask, loaded, fill], 1)
+        mask = self.vector(mask, self.lanes)
+        running = self.mask
+        both = mask if running is None else self.apply("and", [running, mask], BOOL)
+        loaded = self._vector_load(buffer, flat, both)
+        return self._select([mask, loaded, self.vector(fill, self.lanes)], self.lanes)
+
+    def _plain_load(self, buffer: Buffer, flat: Value) -> Value:
+        if flat.lanes == 1 and flat.step == 0:
+            address = self.address(buffer, flat)
+            return self._loaded(f"load {memory_type(buffer.type.dtype)}, ptr {address.name}", buffer, 1, flat.level)
+        return self._vector_load(buffer, flat, self.mask)
+
+    def _vector_load(self, buffer: Buffer, flat: Value, mask: Value | None) -> Value:
+        dtype, lanes = buffer.type.dtype, self.lanes
+        kind = memory_type(dtype)
+        whole = vector_of(kind, lanes)
+        level = max(flat.level, mask.level if mask is not None else 0)
+        if flat.lanes == 1 and flat.step == 1:
+            address = self.address(buffer, flat)
+            if mask is None:
+                return self._loaded(f"load {whole}, ptr {address.name}, align {dtype.itemsize}", buffer, lanes, level)
+            suffix = f"{_memory_suffix(dtype, lanes)}.p0"
+            self.declarations[f"declare {whole} @llvm.masked.load.{suffix}(ptr, i32, <{lanes} x i1>, {whole})"] = None
+            text = (
+                f"call {whole} @llvm.masked.load.{suffix}(ptr {address.name}, i32 {dtype.itemsize}, "
+                f"<{lanes} x i1> {mask.name}, {whole} zeroinitializer)"
+            )
+            return self._loaded(text, buffer, lanes, level)
+        addresses = self.addresses(buffer, flat)
+        mask = mask if mask is not None else self.full_mask(lanes)
+        pointers = f"<{lanes} x ptr>"
+        suffix = f"{_memory_suffix(dtype, lanes)}.v{lanes}p0"
+        self.declarations[f"declare {whole} @llvm.masked.gather.{suffix}({pointers}, i32, <{lanes} x i1>, {whole})"] = (
+            None
+        )
+        text = (
+            f"call {whole} @llvm.masked.gather.{suffix}({pointers} {addresses.name}, i32 {dtype.itemsize}, "
+            f"<{lanes} x i1> {mask.name}, {whole} zeroinitializer)"
+        )
+        return self._loaded(text, buffer, lanes, level)
+
+    def _loaded(self, text: str, buffer: Buffer, lanes: int, level: int) -> Value:
+        """Define a load where the buffer's contents allow: anywhere if the kernel never writes it, else in place."""
+        dtype = buffer.type.dtype
+        in_memory = np.dtype("uint8") if dtype == BOOL else dtype
+        if buffer in self.written:
+            loaded = self.define_here(text, in_memory, lanes)
+        else:
+            loaded = self.define(text, in_memory, lanes, max(level, self._guard_level()))
+        if dtype != BOOL:
+            return loaded
+        zero = splat("0", in_memory, lanes)
+        instruction = arithmetic("ne", in_memory, lanes, [loaded.name, zero])
+        return self.instruct(instruction, BOOL, lanes, loaded.level)
+
+
+def _memory_suffix(dtype: DType, lanes: int) -> str:
+    return f"v{lanes}i8" if dtype == BOOL else mangled(dtype, lanes)

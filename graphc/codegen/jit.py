@@ -1,0 +1,39 @@
+"""LLVM IR to machine code in this process."""
+
+from __future__ import annotations
+
+import threading
+
+import llvmlite.binding as llvm
+
+from graphc.errors import InternalError
+from graphc.target import Target
+
+_lock = threading.Lock()
+
+
+class Machine:
+    """A compiled module. `address` is its entry point, valid as long as this object lives."""
+
+    def __init__(self, ir: str, name: str, target: Target) -> None:
+        with _lock:
+            try:
+                module = llvm.parse_assembly(ir)
+                module.verify()
+            except RuntimeError as error:
+                raise InternalError(f"codegen: LLVM does not accept the code of {name}: {error}\n{ir}") from None
+            self._tm = _target_machine(target)
+            self._engine = llvm.create_mcjit_compiler(module, self._tm)
+            self._engine.finalize_object()
+            self.address = self._engine.get_function_address(name)
+
+
+def assembly(ir: str, target: Target) -> str:
+    """Return the machine's assembly language for a module."""
+    with _lock:
+        return str(_target_machine(target).emit_assembly(llvm.parse_assembly(ir)))
+
+
+def _target_machine(target: Target) -> llvm.TargetMachine:
+    kind = llvm.Target.from_triple(target.triple)
+    return kind.create_target_machine(cpu=target.cpu, features=target.features, opt=2, jit=True)

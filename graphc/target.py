@@ -1,0 +1,84 @@
+"""The CPU that code is made for: name, features, vector lanes, registers, caches, cores.
+
+Every decision about speed follows from these facts and from shapes, never from the name of a CPU.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+
+import llvmlite.binding as llvm
+
+
+@dataclass(frozen=True)
+class Target:
+    """What code generation and scheduling need to know of a machine.
+
+    Sizes are in bytes. `vector_bytes` is the widest vector register, `vector_registers` how many there are.
+    """
+
+    triple: str
+    cpu: str
+    features: str
+    vector_bytes: int
+    vector_registers: int
+    has_fma: bool
+    l1_bytes: int
+    l2_bytes: int
+    cores: int
+
+    def lanes(self, itemsize: int) -> int:
+        """Return how many elements of `itemsize` bytes one vector register holds."""
+        return max(1, self.vector_bytes // itemsize)
+
+
+@lru_cache(maxsize=1)
+def host() -> Target:
+    """Return the machine this process runs on."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    triple = llvm.get_process_triple()
+    has = dict(llvm.get_host_cpu_features())
+    is_arm = triple.startswith(("aarch64", "arm64"))
+    if has.get("avx512f") and has.get("avx512vl") and has.get("avx512bw") and has.get("avx512dq"):
+        width, registers = 64, 32
+    elif has.get("avx2") or has.get("avx"):
+        width, registers = 32, 16
+    else:
+        width, registers = 16, 32 if is_arm else 16
+    return Target(
+        triple=triple,
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        vector_bytes=width,
+        vector_registers=registers,
+        has_fma=bool(has.get("fma")) or is_arm,
+        l1_bytes=_cache_bytes(1, 32 << 10),
+        l2_bytes=_cache_bytes(2, 512 << 10),
+        cores=_available_cores(),
+    )
+
+
+def _available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _cache_bytes(level: int, default: int) -> int:
+    """Return the size of the data cache of one core at `level`, as the kernel reports it."""
+    for index in glob.glob("/sys/devices/system/cpu/cpu0/cache/index*"):
+        try:
+            facts = {name: _read(f"{index}/{name}") for name in ("level", "type", "size")}
+        except OSError:
+            continue
+        if facts["level"] == str(level) and facts["type"] in ("Data", "Unified"):
+            unit = {"K": 1 << 10, "M": 1 << 20}.get(facts["size"][-1:], 1)
+            return int(facts["size"].rstrip("KM")) * unit
+    return default
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read().strip()
