@@ -58,6 +58,13 @@ LIBM = frozenset(
 """Scalar operations that fall back to the C library, one element at a time, where no Function is given."""
 
 
+CHEAP = frozenset(
+    ("add", "sub", "mul", "neg", "abs", "max", "min", "select", "cast", "identity", "index", "lt", "le", "gt", "ge",
+     "eq", "ne", "and", "or", "xor", "not", "relu")
+)  # fmt: skip
+"""Scalar operations that cost about as much as a load."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Var:
     """A loop variable (i64) or the name of a Let. Compared by identity; the name is for people."""

@@ -6,6 +6,7 @@ larger one, the derivative pass sums. `scalar` is the operation's name in the lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -172,6 +173,24 @@ copysign = elementwise(
     np.copysign,
     (lambda ct, out, x, y: ct * copysign(literal(1, x.dtype), x) * copysign(literal(1, y.dtype), y), None),
 )
+nextafter = elementwise(
+    "nextafter",
+    same(FLOATS),
+    np.nextafter,
+    (lambda ct, out, x, y: ct, None),
+    doc="The next number from x towards y; derivative 1 in x.",
+)
+hypot = elementwise(
+    "hypot",
+    same(FLOATS),
+    np.hypot,
+    (
+        lambda ct, out, x, y: ct * (x / choose(ne(out, 0.0), out, 1.0)),
+        lambda ct, out, x, y: ct * (y / choose(ne(out, 0.0), out, 1.0)),
+    ),
+    commutative=True,
+    doc="sqrt(x*x + y*y) without overflow in between; derivative 0 at the origin.",
+)
 
 
 def _share(x: Node, y: Node, wins: Elementwise) -> Node:
@@ -183,6 +202,7 @@ def _share(x: Node, y: Node, wins: Elementwise) -> Node:
 # Functions.
 
 sqrt = elementwise("sqrt", same(FLOATS), np.sqrt, (lambda ct, out, x: ct * 0.5 / out,))
+cbrt = elementwise("cbrt", same(FLOATS), np.cbrt, (lambda ct, out, x: ct / (out * out * 3.0),), doc="The cube root.")
 exp = elementwise("exp", same(FLOATS), np.exp, (lambda ct, out, x: ct * out,))
 expm1 = elementwise("expm1", same(FLOATS), np.expm1, (lambda ct, out, x: ct * (out + 1.0),), doc="exp(x) - 1.")
 log = elementwise("log", same(FLOATS), np.log, (lambda ct, out, x: ct / x,))
@@ -234,6 +254,28 @@ relu = elementwise(
     doc="max(x, 0); derivative 0 at 0.",
 )
 
+
+def _each(function: Callable[[float], float]) -> Callable[..., Any]:
+    """Return a function of Python floats as one of arrays, rounded once to their dtype."""
+    many = np.vectorize(function, otypes=[np.float64])
+    return lambda x: many(x).astype(x.dtype)
+
+
+erf = elementwise(
+    "erf",
+    same(FLOATS),
+    _each(math.erf),
+    (lambda ct, out, x: ct * (exp(-(x * x)) * (2.0 / math.sqrt(math.pi))),),
+    doc="2/sqrt(pi) times the integral of exp(-t*t) from 0 to x.",
+)
+erfc = elementwise(
+    "erfc",
+    same(FLOATS),
+    _each(math.erfc),
+    (lambda ct, out, x: ct * (exp(-(x * x)) * (-2.0 / math.sqrt(math.pi))),),
+    doc="1 - erf(x).",
+)
+
 # Comparisons and choice.
 
 lt = elementwise("lt", compared, np.less, ZERO_DERIVATIVE)
@@ -257,6 +299,17 @@ bitwise_and = elementwise("bitwise_and", same(LOGICAL), np.bitwise_and, ZERO_DER
 bitwise_or = elementwise("bitwise_or", same(LOGICAL), np.bitwise_or, ZERO_DERIVATIVE, scalar="or", commutative=True)
 bitwise_xor = elementwise("bitwise_xor", same(LOGICAL), np.bitwise_xor, ZERO_DERIVATIVE, scalar="xor", commutative=True)
 bitwise_not = elementwise("bitwise_not", same(LOGICAL), np.invert, ZERO_DERIVATIVE, scalar="not")
+left_shift = elementwise(
+    "left_shift", same(INTEGERS), np.left_shift, ZERO_DERIVATIVE, scalar="shl", doc="x << y for y in [0, bits of x)."
+)
+right_shift = elementwise(
+    "right_shift",
+    same(INTEGERS),
+    np.right_shift,
+    ZERO_DERIVATIVE,
+    scalar="shr",
+    doc="x >> y for y in [0, bits of x), repeating the sign.",
+)
 
 # Operations with attributes.
 
@@ -334,4 +387,8 @@ size = Elementwise(
     vjp=ZERO_DERIVATIVE,
     doc="A size as a number; a constant once it is known.",
     scalar="size",
+)
+
+copy = elementwise(
+    "copy", same(ANY), np.array, (lambda ct, out, x: ct,), scalar="identity", doc="x, in memory of its own."
 )

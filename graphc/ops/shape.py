@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import DTypeError, OutOfBoundsError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, Opaque, View
@@ -116,7 +116,8 @@ def _infer_slice(x: TensorType, *, start: Shape, shape: Shape, step: tuple[int, 
         last = first + (count - 1) * stride
         known = all(isinstance(s, int) for s in (extent, first, count))
         if known and count and not (0 <= first < extent and 0 <= last < extent):
-            raise ShapeError(f"slice: elements {first} to {last} are outside an axis of size {extent} of {x}")
+            at = f"element {first} is" if first == last else f"elements {first} to {last} are"
+            raise OutOfBoundsError(f"slice: {at} outside an axis of size {extent} of {x}")
     return x.with_shape(shape)
 
 

@@ -1,0 +1,46 @@
+"""Groups: which nodes of a graph become one kernel, and how they share its loops.
+
+A group of elementwise nodes and reductions iterates a `space`, a tuple of extents. Each of its nodes lies on some axes
+of the space: axes[node][d] is the space axis that dimension d of the node's value runs along, None for a dimension of
+size 1. A reduction reads its operand along domain[node] and folds the axes in `reduced`; all reductions of a group fold
+the same axes, so a value is either "full" or, lying outside the reduced axes, one number for each row.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from graphc.ir.graph import Node
+
+Axes = tuple["int | None", ...]
+
+
+class GroupKind(enum.Enum):
+    """How a group is lowered."""
+
+    POINTWISE = "pointwise"
+    REDUCTION = "reduction"
+    CONTRACTION = "contraction"
+    OPAQUE = "opaque"
+    REGION = "region"
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Nodes that one kernel computes, inputs before users; `outputs` are those whose value is stored.
+
+    `hero` is the contraction, opaque or region node; the other nodes of a contraction group are its epilogue. `body`
+    holds the groups of a region's body.
+    """
+
+    kind: GroupKind
+    nodes: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    hero: Node | None = None
+    space: tuple[int, ...] = ()
+    axes: Mapping[Node, Axes] = field(default_factory=dict)
+    domain: Mapping[Node, Axes] = field(default_factory=dict)
+    reduced: frozenset[int] = frozenset()
+    body: tuple[Group, ...] = ()

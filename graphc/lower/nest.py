@@ -1,0 +1,401 @@
+"""Pointwise and reduction groups to loop nests.
+
+A group's loops are its kept axes outside and its reduced axes inside. Reductions that depend on each other run in
+phases, one sweep over the reduced axes each:
+
+    for i in rows:                    for i in rows:
+        m = max over j of x[i, j]         phase 0: m
+        s = sum over j of exp(x - m)      phase 1: e[j] = exp(x - m), s
+        y[i, j] = exp(x - m) / s          phase 2: y = e[j] / s
+
+A full value that a later phase needs is read back where it was stored, kept in a row on the stack where it was dear,
+or computed again where it is cheap. If the innermost axis of memory is reduced, it is the vector axis; else the last
+kept axis is, and each lane folds its own column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from graphc.errors import InternalError
+from graphc.ir.graph import Elementwise, Node, Reduction
+from graphc.ir.groups import Group
+from graphc.ir.index import Index, Position, flatten, source_of, source_position, trace
+from graphc.ir.loops import (
+    CHEAP,
+    PARALLEL,
+    SERIAL,
+    VECTOR,
+    Accumulate,
+    Alloc,
+    Buffer,
+    Expr,
+    For,
+    Kernel,
+    Let,
+    Load,
+    LoopKind,
+    Space,
+    Stmt,
+    Store,
+    Var,
+    block,
+    const,
+)
+from graphc.ir.types import TensorType
+from graphc.lower.operands import Operands, place
+from graphc.lower.work import Launch
+
+ROW_BYTES = 16 << 10
+"""Longest row kept on the stack between phases: it must stay in the first-level cache along with its operands."""
+
+SUM_CHUNK = 4096
+"""Elements folded into one partial sum; sums of partial sums keep rounding errors of long sums small."""
+
+
+@dataclass(frozen=True)
+class _LoopAxis:
+    """A loop over one axis of the space or several neighbours merged into one."""
+
+    axes: tuple[int, ...]
+    extents: tuple[int, ...]
+
+    @property
+    def extent(self) -> int:
+        return int(np.prod(self.extents))
+
+    def positions(self, index: Index) -> dict[int, Index]:
+        """Return where each axis stands when the loop stands at `index`."""
+        found = {}
+        for axis, extent in zip(reversed(self.axes), reversed(self.extents), strict=True):
+            found[axis] = index % extent if axis != self.axes[0] else index
+            index = index // extent
+        return found
+
+
+@dataclass
+class _Phase:
+    """What one sweep over the reduced axes does."""
+
+    rows: list[Node] = field(default_factory=list)
+    computed: list[Node] = field(default_factory=list)
+    reloaded: list[Node] = field(default_factory=list)
+    reductions: list[Node] = field(default_factory=list)
+    stored: list[Node] = field(default_factory=list)
+
+
+def lower_loops(group: Group, name: str) -> Launch:
+    """Return the kernel of a pointwise or reduction group."""
+    return _Nest(group, name).launch()
+
+
+class _Nest:
+    def __init__(self, group: Group, name: str) -> None:
+        self.group = group
+        self.name = name
+        self.operands = Operands()
+        self.members = set(group.nodes)
+        self.vector_axis = self._choose_vector_axis()
+        self.outer, self.inner = self._loops()
+        self.positions: dict[int, Index] = {}
+        self.values: dict[Node, Expr] = {}
+        self.saved: dict[Node, Buffer] = {}
+
+    # Choosing loops.
+
+    def _choose_vector_axis(self) -> int | None:
+        """Return the axis along which most of the memory is contiguous: the last that is read, or else written."""
+        group = self.group
+        for node in group.nodes:
+            if node in group.domain:
+                present = [a for a in group.domain[node] if a is not None]
+                if present:
+                    return present[-1]
+        return len(group.space) - 1 if group.space else None
+
+    def _loops(self) -> tuple[list[_LoopAxis], list[_LoopAxis]]:
+        group = self.group
+        kept = [a for a in range(len(group.space)) if a not in group.reduced]
+        folded = sorted(group.reduced)
+        if group.reduced and self.vector_axis in group.reduced:
+            folded = [a for a in folded if a != self.vector_axis] + [self.vector_axis]
+        elif group.reduced and self.vector_axis is not None:
+            kept = [a for a in kept if a != self.vector_axis] + [self.vector_axis]
+        if not group.reduced:
+            outer, inner = self._merge(kept), []
+            return outer[:-1], outer[-1:] or inner
+        return self._merge(kept), self._merge(folded)
+
+    def _merge(self, axes: Sequence[int]) -> list[_LoopAxis]:
+        """Merge neighbouring axes that every access walks through as if they were one."""
+        space = self.group.space
+        variables = {a: Var(f"a{a}") for a in range(len(space))}
+        positions = {a: Index.axis(v, space[a]) for a, v in variables.items()}
+        accesses = list(self._accesses(positions))
+        loops: list[_LoopAxis] = []
+        for axis in axes:
+            if loops and axis == loops[-1].axes[-1] + 1:
+                before = loops[-1].axes[-1]
+                if all(
+                    i.is_affine and i.stride(variables[before]) == i.stride(variables[axis]) * space[axis]
+                    for i in accesses
+                ):
+                    loops[-1] = _LoopAxis((*loops[-1].axes, axis), (*loops[-1].extents, space[axis]))
+                    continue
+            loops.append(_LoopAxis((axis,), (space[axis],)))
+        return loops
+
+    def _accesses(self, positions: dict[int, Index]) -> Iterable[Index]:
+        group = self.group
+        for node in group.nodes:
+            along = group.domain.get(node, group.axes[node])
+            position = place(along, positions)
+            if isinstance(node.op, Reduction) or isinstance(node.op, Elementwise):
+                for operand in node.inputs:
+                    yield from self._access(operand, position if operand.ndim else ())
+            else:
+                yield from source_position(node, position)
+                yield from self._access(node.inputs[0], source_position(node, position))
+            if node in group.outputs:
+                yield flatten(place(group.axes[node], positions), node.shape)
+
+    def _access(self, operand: Node, position: Position) -> Iterable[Index]:
+        if source_of(operand) in self.members:
+            return
+        source, found = trace(operand, position)
+        if source.is_leaf and isinstance(source.op, Elementwise):
+            yield found[source.attrs["axis"]]
+        elif source.ndim:
+            yield flatten(found, source.shape)
+
+    # Planning phases.
+
+    def _is_full(self, node: Node) -> bool:
+        reduced = self.group.reduced
+        return not reduced or any(a in reduced for a in self.group.axes[node])
+
+    def _plan(self) -> list[_Phase]:
+        group = self.group
+        level: dict[Node, int] = {}
+        for node in group.nodes:
+            before = [source_of(i) for i in node.inputs if source_of(i) in self.members]
+            level[node] = max((level[b] + (b in group.domain) for b in before), default=0)
+        phases = [_Phase() for _ in range(max(level.values()) + 1 + bool(group.domain))]
+        for node in group.nodes:
+            if node in group.domain:
+                phases[level[node]].reductions.append(node)
+                if node in group.outputs:
+                    phases[level[node] + 1].rows.append(node)
+            elif not self._is_full(node):
+                phases[level[node]].rows.append(node)
+            elif node in group.outputs:
+                phases[level[node]].stored.append(node)
+        first: dict[Node, int] = {}
+        for k, phase in enumerate(phases):
+            self._gather(k, phase, first)
+        return phases
+
+    def _gather(self, k: int, phase: _Phase, first: dict[Node, int]) -> None:
+        """Find the full values that a phase needs, and which of them an earlier one has left behind."""
+        needed: set[Node] = set()
+        stack = [*phase.stored, *phase.reductions]
+        while stack:
+            node = stack.pop()
+            if node in needed:
+                continue
+            needed.add(node)
+            if first.get(node, k) < k and self._keep(node):
+                phase.reloaded.append(node)
+                continue
+            stack.extend(
+                s for s in map(source_of, node.inputs) if s in self.members and self._is_full(s)
+                and s not in self.group.domain
+            )
+        phase.computed = [
+            n for n in self.group.nodes if n in needed and n not in phase.reloaded and n not in self.group.domain
+        ]
+        for node in phase.computed:
+            first.setdefault(node, k)
+
+    def _keep(self, node: Node) -> bool:
+        """Whether to read a full value back rather than compute it again; makes room for it if so."""
+        if node in self.group.outputs or node in self.saved:
+            return True
+        assert isinstance(node.op, Elementwise)
+        size = int(np.prod([loop.extent for loop in self.inner]))
+        columns = self.vector_axis not in self.group.reduced
+        if columns or node.op.scalar in CHEAP or size * node.dtype.itemsize > ROW_BYTES:
+            return False
+        self.saved[node] = Buffer(f"row{len(self.saved)}", TensorType(node.dtype, (size,)), Space.STACK)
+        return True
+
+    # Generating code.
+
+    def launch(self) -> Launch:
+        """Return the kernel."""
+        group = self.group
+        phases = self._plan()
+        outer_vars = [Var(f"i{k}") for k in range(len(self.outer))]
+        for loop, var in zip(self.outer, outer_vars, strict=True):
+            self.positions.update(loop.positions(Index.axis(var, loop.extent)))
+        body = block(*[Alloc(b) for b in self.saved.values()], *[s for p in phases for s in self._phase(p)])
+        for k, (loop, var) in reversed(list(enumerate(zip(self.outer, outer_vars, strict=True)))):
+            kind = self._outer_kind(k, loop)
+            body = For(var, loop.extent, body, kind)
+        operands = tuple(self.operands.buffers)
+        kernel = Kernel(self.name, tuple(self.operands.buffers.values()), body)
+        return Launch(
+            kernel, operands, frozenset(group.outputs), self._same_index(), tuple(self.operands.sites.found)
+        )
+
+    def _outer_kind(self, k: int, loop: _LoopAxis) -> LoopKind:
+        if self.group.reduced and self.vector_axis in loop.axes:
+            return VECTOR
+        return PARALLEL if k == 0 else SERIAL
+
+    def _same_index(self) -> frozenset[Node]:
+        """Return the arrays that a pointwise group reads only at the element it writes."""
+        group = self.group
+        if group.reduced:
+            return frozenset()
+        everywhere = {a: self.positions[a] for a in range(len(group.space))}
+        written = {flatten(place(group.axes[o], everywhere), o.shape) for o in group.outputs}
+        if len(written) != 1:
+            return frozenset()
+        return frozenset(
+            n for n, indices in self.operands.read_exactly.items() if isinstance(n, Node) and indices == written
+        )
+
+    def _phase(self, phase: _Phase) -> list[Stmt]:
+        code: list[Stmt] = []
+        for node in phase.rows:
+            if node not in self.group.domain:
+                code += self._compute(node)
+            if node in self.group.outputs:
+                code.append(self._store(node))
+        if not phase.reductions and not phase.stored:
+            return code
+        accumulators = {}
+        for node in phase.reductions:
+            assert isinstance(node.op, Reduction)
+            acc = Buffer(f"{node.op.name}_{len(self.values)}", TensorType(node.dtype, ()), Space.REGISTER)
+            accumulators[node] = acc
+            code += [Alloc(acc), Store(acc, (), const(_start(node), node.dtype))]
+        code += self._sweeps(phase, accumulators)
+        for node, acc in accumulators.items():
+            result = Var(f"{node.op.name}{len(self.values)}", node.dtype)
+            code.append(Let(result, Load(acc, ())))
+            self.values[node] = result
+        return code
+
+    def _sweeps(self, phase: _Phase, accumulators: dict[Node, Buffer]) -> list[Stmt]:
+        """Return the loops over the reduced axes (of a pointwise group: the vector loop)."""
+        if not self.inner:
+            return self._sweep(phase, accumulators, {}, Index({}))
+        *before, last = self.inner
+        outer_vars = [Var(f"r{k}") for k in range(len(before))]
+        positions: dict[int, Index] = {}
+        row = Index({})
+        for loop, var in zip(before, outer_vars, strict=True):
+            index = Index.axis(var, loop.extent)
+            positions.update(loop.positions(index))
+            row = row * loop.extent + index
+        chunks = self._chunks(last, accumulators)
+        body: list[Stmt] = []
+        for start, chunk_loops, extent in chunks:
+            var = Var("j")
+            index = start + Index.axis(var, extent)
+            found = {**positions, **last.positions(index)}
+            kind = SERIAL if self.group.reduced and self.vector_axis not in last.axes else VECTOR
+            inner: Stmt = For(var, extent, block(*self._sweep(phase, accumulators, found, row * last.extent + index)), kind)
+            for chunk_var, count in chunk_loops:
+                inner = For(chunk_var, count, inner, SERIAL)
+            body.append(inner)
+        nest = block(*body)
+        for loop, var in reversed(list(zip(before, outer_vars, strict=True))):
+            nest = For(var, loop.extent, nest, SERIAL)
+        return [nest]
+
+    def _chunks(
+        self, loop: _LoopAxis, accumulators: dict[Node, Buffer]
+    ) -> list[tuple[Index, list[tuple[Var, int]], int]]:
+        """Split a long sum into chunks: (start, loop over chunks, extent) for the whole ones and for the rest."""
+        sums = any(n.op.name == "sum" and n.dtype.kind == "f" for n in accumulators)
+        if not sums or loop.extent < 2 * SUM_CHUNK:
+            return [(Index({}), [], loop.extent)]
+        whole, rest = divmod(loop.extent, SUM_CHUNK)
+        var = Var("chunk")
+        parts = [(Index.axis(var, whole) * SUM_CHUNK, [(var, whole)], SUM_CHUNK)]
+        if rest:
+            parts.append((Index({}, whole * SUM_CHUNK), [], rest))
+        return parts
+
+    def _sweep(
+        self, phase: _Phase, accumulators: dict[Node, Buffer], positions: dict[int, Index], row: Index
+    ) -> list[Stmt]:
+        """Return the statements for one element of a row."""
+        outside, self.values = self.values, dict(self.values)
+        self.positions.update(positions)
+        code: list[Stmt] = []
+        for node in phase.reloaded:
+            value = Var(f"{node.op.name}{len(self.values)}", node.dtype)
+            code.append(Let(value, self._reload(node, row)))
+            self.values[node] = value
+        for node in phase.computed:
+            code += self._compute(node)
+            if node in phase.stored:
+                code.append(self._store(node))
+            elif node in self.saved:
+                code.append(Store(self.saved[node], (row.to_expr(),), self.values[node]))
+        for node, acc in accumulators.items():
+            assert isinstance(node.op, Reduction)
+            position = place(self.group.domain[node], self.positions)
+            code.append(Accumulate(acc, (), node.op.combine, self._operand(node.inputs[0], position)))
+        self.values = outside
+        return code
+
+    def _reload(self, node: Node, row: Index) -> Expr:
+        if node in self.saved:
+            return Load(self.saved[node], (row.to_expr(),))
+        flat = flatten(place(self.group.axes[node], self.positions), node.shape)
+        return Load(self.operands.buffer(node), (flat.to_expr(),))
+
+    def _compute(self, node: Node) -> list[Stmt]:
+        position = place(self.group.axes[node], self.positions)
+        args: tuple[Expr, ...] = ()
+        if isinstance(node.op, Elementwise):
+            args = tuple(self._operand(i, position if i.ndim else ()) for i in node.inputs)
+        checks, value = self.operands.compute(node, args, position)
+        var = Var(f"{node.op.name}{len(self.values)}", node.dtype)
+        self.values[node] = var
+        return [*checks, Let(var, value)]
+
+    def _operand(self, operand: Node, position: Position) -> Expr:
+        source = source_of(operand)
+        if source in self.members:
+            if source not in self.values:
+                raise InternalError(f"lower: {source.op.name} is read before it is computed")
+            return self.values[source]
+        return self.operands.read(operand, position)
+
+    def _store(self, node: Node) -> Stmt:
+        return self.operands.store(node, place(self.group.axes[node], self.positions), self.values[node])
+
+
+def _start(node: Node) -> object:
+    """Return the value a fold starts from: the identity of its operation."""
+    assert isinstance(node.op, Reduction)
+    start = node.op.init(node.dtype)
+    if start is not None:
+        return start
+    dtype, largest = node.dtype, node.op.combine == "min"
+    if dtype.kind == "f":
+        return np.inf if largest else -np.inf
+    if dtype.kind == "b":
+        return largest
+    return np.iinfo(dtype).max if largest else np.iinfo(dtype).min
+
+

@@ -1,0 +1,99 @@
+"""Reading and writing the values of nodes in a kernel under construction."""
+
+from __future__ import annotations
+
+from graphc.ir.graph import Elementwise, Node, View, known_value
+from graphc.ir.index import Index, Position, flatten, source_position, trace
+from graphc.ir.loops import Apply, Buffer, Check, Const, Expr, Let, Load, Stmt, Store, Var, add, apply, const
+from graphc.ir.types import BOOL, INT64, TensorType
+from graphc.lower.scalars import cast, scalar_expr
+from graphc.lower.work import Operand, Sites
+
+
+class Operands:
+    """The arrays of a kernel, flat, in the order of first use, and what its checks refer to."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[Operand, Buffer] = {}
+        self.sites = Sites()
+        self.read_exactly: dict[Operand, set[Index]] = {}
+
+    def buffer(self, operand: Operand) -> Buffer:
+        """Return the kernel's parameter for an array."""
+        found = self.buffers.get(operand)
+        if found is None:
+            type = operand.type
+            assert isinstance(type, TensorType)
+            name = f"{operand.op.name}{len(self.buffers)}" if isinstance(operand, Node) else f"t{len(self.buffers)}"
+            found = Buffer(name, TensorType(type.dtype, (int(type.size),)))
+            self.buffers[operand] = found
+        return found
+
+    def load(self, source: Node, position: Position) -> Expr:
+        """Return the element of an array in memory."""
+        value = known_value(source)
+        if value is not None and value.size == 1:
+            return const(value.reshape(()).item(), source.dtype)
+        flat = flatten(position, source.shape)
+        self.read_exactly.setdefault(source, set()).add(flat)
+        return Load(self.buffer(source), (flat.to_expr(),))
+
+    def read(self, node: Node, position: Position) -> Expr:
+        """Return the element of a node that this kernel does not compute, through views."""
+        source, position = trace(node, position)
+        if isinstance(source.op, Elementwise) and source.op.scalar == "index" and source.is_leaf:
+            return cast(position[source.attrs["axis"]].to_expr(), source.dtype)
+        return self.load(source, position)
+
+    def store(self, node: Operand, position: Position, value: Expr) -> Stmt:
+        """Return the statement that writes an element of an array."""
+        type = node.type
+        assert isinstance(type, TensorType)
+        flat = flatten(position, type.shape)  # type: ignore[arg-type]
+        return Store(self.buffer(node), (flat.to_expr(),), value)
+
+    def compute(self, node: Node, args: tuple[Expr, ...], position: Position) -> tuple[list[Stmt], Expr]:
+        """Return the value of an elementwise or padded node at a position, and what must be checked before."""
+        if isinstance(node.op, View):
+            return [], self._padded(node, position)
+        if isinstance(node.op, Elementwise) and node.op.scalar == "check_index":
+            return self._checked_index(node, cast(args[0], INT64))
+        return [], scalar_expr(node, args)
+
+    def _padded(self, node: Node, position: Position) -> Expr:
+        """Read where the position lies inside the source, else give the fill."""
+        assert isinstance(node.op, View) and node.op.fill is not None
+        inner = source_position(node, position)
+        inside: Expr = Const(True, BOOL)
+        for place, extent in zip(inner, node.inputs[0].shape, strict=True):
+            low, high = place.range()
+            if low < 0:
+                inside = _both(inside, apply("ge", place.to_expr(), Const(0)))
+            if high >= extent:
+                inside = _both(inside, apply("lt", place.to_expr(), Const(extent)))
+        fill = const(node.op.fill(**node.attrs), node.dtype)
+        element = self.read(node.inputs[0], inner)
+        if isinstance(element, Load) and not (isinstance(inside, Const) and inside.value):
+            return Load(element.buffer, element.index, inside, fill)
+        return apply("select", inside, element, fill)
+
+    def _checked_index(self, node: Node, index: Expr) -> tuple[list[Stmt], Expr]:
+        size, wrap = node.attrs["size"], node.attrs["wrap"]
+        given = Var("index")
+        least = apply("ge", given, Const(-size if wrap else 0))
+        ok = apply("and", least, apply("lt", given, Const(size)))
+        checks: list[Stmt] = [Let(given, index), Check(ok, self.sites.add(node.location, node.attrs), given)]
+        if not wrap:
+            return checks, given
+        return checks, apply("select", apply("lt", given, Const(0)), add(given, Const(size)), given)
+
+
+def _both(a: Expr, b: Expr) -> Expr:
+    return b if isinstance(a, Const) and a.value else Apply("and", (a, b), BOOL)
+
+
+def place(axes: tuple[int | None, ...], positions: dict[int, Index]) -> Position:
+    """Return the position of a value that lies on these axes of a space."""
+    return tuple(Index({}) if a is None else positions[a] for a in axes)
+
+

@@ -1,0 +1,245 @@
+"""Groups to a program: kernels for each group, their order, and a place in memory for every array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from graphc.errors import InternalError
+from graphc.ir.graph import Graph, Node, Opaque, item, known_value
+from graphc.ir.groups import Group, GroupKind
+from graphc.ir.loop_text import kernel_key
+from graphc.ir.loops import Buffer, Call, Copy, Kernel, Program, Region, Repeat, Slot, Step
+from graphc.ir.types import TensorType, TupleType
+from graphc.lower.gemm import lower_contraction
+from graphc.lower.math import FUNCTIONS
+from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
+from graphc.lower.nest import lower_loops
+from graphc.lower.schedule import array_of, reads, schedule, writes
+from graphc.lower.work import Launch, Loop, Operand, Site, Work
+from graphc.target import Target
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A program, the places where it can fail, and how near its arena is to the least possible size."""
+
+    program: Program
+    sites: tuple[Site, ...]
+    live_bytes: int
+
+
+def lower(graph: Graph, groups: Sequence[Group], target: Target) -> Lowered:
+    """Return the program of a graph of static shapes that `materialize` and `fuse` have prepared."""
+    return _Lowering(graph, target).run(groups)
+
+
+@dataclass
+class _Planned:
+    """A step whose addresses are not known yet."""
+
+    work: Launch | None = None
+    refs: tuple[Ref, ...] = ()
+    nbytes: int = 0
+    extent: int = 0
+    steps: list[_Planned] = field(default_factory=list)
+
+
+class _Lowering:
+    def __init__(self, graph: Graph, target: Target) -> None:
+        self.graph = graph
+        self.target = target
+        self.constants: list[np.ndarray] = []
+        self.constant_refs: dict[Node, Ref] = {}
+        self.kernels: dict[str, Kernel] = {}
+        self.sites: list[Site] = []
+        self.live_bytes = 0
+
+    def run(self, groups: Sequence[Group]) -> Lowered:
+        graph = self.graph
+        refs: dict[object, Ref] = {}
+        for k, node in enumerate(graph.inputs):
+            refs[node] = Ref(Storage(node.tensor_type.nbytes, Region.INPUT, k))
+        for k, node in enumerate(graph.variables):
+            refs[node] = Ref(Storage(node.tensor_type.nbytes, Region.STATE, k))
+        outputs = {o: Ref(Storage(o.tensor_type.nbytes, Region.OUTPUT, k)) for k, o in enumerate(graph.outputs)}
+        arena = Storage(0)
+        planned = self._level(groups, refs, outputs, {v: n for n, v in graph.updates}, arena, 0)
+        steps = self._steps(planned)
+        program = Program(
+            name=graph.name,
+            kernels=tuple(self.kernels.values()),
+            steps=steps,
+            inputs=tuple(i.tensor_type for i in graph.inputs),
+            outputs=tuple(o.tensor_type for o in graph.outputs),
+            state=tuple(v.tensor_type for v in graph.variables),
+            constants=tuple(self.constants),
+            arena_bytes=arena.nbytes,
+            functions=FUNCTIONS,
+        )
+        return Lowered(program, tuple(self.sites), self.live_bytes)
+
+    # One level: the program itself, or the body of a loop.
+
+    def _level(
+        self,
+        groups: Sequence[Group],
+        refs: dict[object, Ref],
+        outputs: Mapping[Node, Ref],
+        updates: Mapping[Node, Node],
+        arena: Storage,
+        depth: int,
+    ) -> list[_Planned]:
+        """Plan the steps of a level; `refs` knows what is given, `updates` maps new values to what they replace."""
+        bodies = {g.hero: g.body for g in groups if g.kind is GroupKind.REGION}
+        works = [w for k, g in enumerate(groups) for w in self._works(g, k)]
+        plan = schedule(works, {v: n for v, n in updates.items() if array_of(v) is v})
+        storages: list[Storage] = []
+        copies: list[_Planned] = []
+
+        for key, ref in outputs.items():
+            refs[_key(key)] = ref
+        for value, variable in updates.items():
+            if value in plan.in_place:
+                refs[_key(value)] = refs[variable]
+        for position, work in enumerate(plan.order):
+            for operand in writes(work):
+                for key, type in _arrays(operand):
+                    if key not in refs:
+                        storage = Storage(type.nbytes, parent=arena, first=position, last=position)
+                        storages.append(storage)
+                        refs[key] = Ref(storage)
+        for value, variable in updates.items():
+            if value not in plan.in_place:
+                copies.append(_Planned(refs=(refs[_key(value)], refs[variable]), nbytes=value.tensor_type.nbytes))
+                refs[_key(value)].storage.last = len(plan.order)
+        for position, work in enumerate(plan.order):
+            for operand in reads(work):
+                storage = self._ref(operand, refs).storage
+                storage.last = max(storage.last, position)
+
+        planned: list[_Planned] = []
+        for position, work in enumerate(plan.order):
+            if isinstance(work, Launch):
+                planned += self._launch(work, refs)
+            else:
+                scratch = Storage(0, parent=arena, first=position, last=position)
+                storages.append(scratch)
+                planned += self._loop(work, bodies[work.node], refs, scratch, depth)
+        arena.nbytes = assign_offsets(storages)
+        if depth == 0:
+            self.live_bytes = live_bytes(storages)
+        return planned + copies
+
+    def _works(self, group: Group, number: int) -> list[Work]:
+        if all(_is_empty(o) for o in group.outputs):
+            return []
+        names = list(dict.fromkeys(n.op.name for n in group.nodes))
+        name = "_".join(names[:4]) + ("_etc" if len(names) > 4 else "")
+        if group.kind is GroupKind.CONTRACTION:
+            return list(lower_contraction(group, name, self.target))
+        if group.kind is GroupKind.REGION:
+            assert group.hero is not None
+            return [Loop(group.hero, group.hero.attrs["body"])]
+        if group.kind is GroupKind.OPAQUE:
+            return [self._opaque(group, name)]
+        return [lower_loops(group, name)]
+
+    def _opaque(self, group: Group, name: str) -> Launch:
+        hero = group.hero
+        assert hero is not None and isinstance(hero.op, Opaque)
+        inputs = tuple(Buffer(f"x{k}", i.tensor_type) for k, i in enumerate(hero.inputs))
+        output = Buffer("out", hero.tensor_type)
+        body = hero.op.nest(inputs, output, **hero.attrs)
+        return Launch(Kernel(name, (*inputs, output), body), (*hero.inputs, hero), frozenset((hero,)))
+
+    def _launch(self, work: Launch, refs: Mapping[object, Ref]) -> list[_Planned]:
+        return [_Planned(work, tuple(self._ref(o, refs) for o in work.operands))]
+
+    def _loop(
+        self, work: Loop, groups: Sequence[Group], refs: Mapping[object, Ref], scratch: Storage, depth: int
+    ) -> list[_Planned]:
+        """Plan a scan: carries live in the memory of the final carries; slices and ys move with each step."""
+        node, body = work.node, work.body
+        attrs = node.attrs
+        carries, slices, length, reverse = (attrs[k] for k in ("carries", "slices", "length", "reverse"))
+        given = [self._ref(i, refs) for i in node.inputs]
+        results = [refs[key] for key, _ in _arrays(node)]
+        planned = [
+            _Planned(refs=(source, target), nbytes=i.tensor_type.nbytes)
+            for source, target, i in zip(given[:carries], results[:carries], node.inputs, strict=False)
+        ]
+        if not length:
+            return planned
+
+        def moving(ref: Ref, nbytes: int) -> Ref:
+            return ref.stepped(depth, (length - 1) * nbytes if reverse else 0, -nbytes if reverse else nbytes)
+
+        inner: dict[object, Ref] = {}
+        for k, param in enumerate(body.inputs):
+            if k < carries:
+                inner[param] = results[k]
+            elif k < carries + slices:
+                inner[param] = moving(given[k], param.tensor_type.nbytes)
+            else:
+                inner[param] = given[k]
+        outputs = {
+            o: moving(ref, o.tensor_type.nbytes) for o, ref in zip(body.outputs[carries:], results[carries:], strict=True)
+        }
+        updates = dict(zip(body.outputs[:carries], body.inputs[:carries], strict=True))
+        steps = self._level(groups, inner, outputs, updates, scratch, depth + 1)
+        return [*planned, _Planned(extent=length, steps=steps)]
+
+    def _ref(self, operand: Operand, refs: Mapping[object, Ref]) -> Ref:
+        found = refs.get(_key(operand))
+        if found is not None:
+            return found
+        assert isinstance(operand, Node)
+        value = known_value(operand)
+        if value is None:
+            raise InternalError(f"lower: {operand!r} has no memory")
+        if operand not in self.constant_refs:
+            self.constant_refs[operand] = Ref(Storage(value.nbytes, Region.CONSTANT, len(self.constants)))
+            self.constants.append(value)
+        return self.constant_refs[operand]
+
+    # Addresses.
+
+    def _steps(self, planned: Sequence[_Planned]) -> tuple[Step, ...]:
+        steps: list[Step] = []
+        for step in planned:
+            if step.work is not None:
+                steps.append(self._call(step.work, tuple(r.slot() for r in step.refs)))
+            elif step.extent:
+                steps.append(Repeat(step.extent, self._steps(step.steps)))
+            elif step.nbytes:
+                source, target = (r.slot() for r in step.refs)
+                if source != target:
+                    steps.append(Copy(source, target, step.nbytes))
+        return tuple(steps)
+
+    def _call(self, work: Launch, slots: tuple[Slot, ...]) -> Call:
+        kernel = self.kernels.setdefault(kernel_key(work.kernel), work.kernel)
+        first = len(self.sites)
+        self.sites += work.sites
+        return Call(kernel, slots, tuple(range(first, len(self.sites))))
+
+
+def _key(operand: Operand) -> object:
+    """Return what identifies an array: the operand, or the node of several results and which one."""
+    if isinstance(operand, Node) and operand.op is item:
+        return operand.inputs[0], operand.attrs["index"]
+    return operand
+
+
+def _arrays(operand: Operand) -> list[tuple[object, TensorType]]:
+    """Return the arrays that a written operand consists of."""
+    if isinstance(operand.type, TupleType):
+        return [((operand, k), t) for k, t in enumerate(operand.type.items)]
+    return [(operand, operand.type)]
+
+
+def _is_empty(node: Node) -> bool:
+    return isinstance(node.type, TensorType) and node.type.size == 0

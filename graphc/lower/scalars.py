@@ -1,0 +1,118 @@
+"""Elementwise operations as scalar expressions of the loop IR.
+
+Most are a primitive or a function of lower/math under the same name. Those that are neither are spelled out here, so
+that NaN, signed zero and division by zero come out as in NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.graph import Elementwise, Node
+from graphc.ir.loops import Apply, Expr, apply, const
+
+DType = np.dtype[Any]
+
+
+def scalar_expr(node: Node, args: tuple[Expr, ...]) -> Expr:
+    """Return the value of an elementwise node for one element."""
+    assert isinstance(node.op, Elementwise)
+    name = node.op.scalar
+    if name == "identity":
+        return args[0]
+    if name == "cast":
+        return cast(args[0], node.dtype)
+    spelled = SPELLED_OUT.get(name)
+    if spelled is not None:
+        return spelled(*args)
+    return apply(name, *args)
+
+
+def cast(value: Expr, dtype: DType) -> Expr:
+    return value if value.dtype == dtype else Apply("cast", (value,), dtype)
+
+
+def _sign(x: Expr) -> Expr:
+    """1, -1, or x itself where it is zero or NaN."""
+    zero = const(0, x.dtype)
+    if x.dtype.kind == "u":
+        return cast(apply("ne", x, zero), x.dtype)
+    negative = apply("select", apply("lt", x, zero), const(-1, x.dtype), x)
+    return apply("select", apply("gt", x, zero), const(1, x.dtype), negative)
+
+
+def _relu(x: Expr) -> Expr:
+    return apply("max", x, const(0, x.dtype))
+
+
+def _softplus(x: Expr) -> Expr:
+    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)): exp never overflows."""
+    small = apply("log1p", apply("exp", apply("neg", apply("abs", x))))
+    return apply("add", _relu(x), small)
+
+
+def _floor_divide(x: Expr, y: Expr) -> Expr:
+    return _float_floor_divide(x, y) if x.dtype.kind == "f" else _integer_division(x, y)[0]
+
+
+def _remainder(x: Expr, y: Expr) -> Expr:
+    return _float_remainder(x, y) if x.dtype.kind == "f" else _integer_division(x, y)[1]
+
+
+def _integer_division(x: Expr, y: Expr) -> tuple[Expr, Expr]:
+    """Floor quotient and remainder with the sign of y; 0 and 0 for y = 0. MIN / -1 wraps to MIN and 0."""
+    dtype = x.dtype
+    zero, one = const(0, dtype), const(1, dtype)
+    bad = apply("eq", y, zero)
+    if dtype.kind == "i":
+        minus_one = apply("eq", y, const(-1, dtype))
+        bad = apply("or", bad, minus_one)
+    safe = apply("select", bad, one, y)
+    quotient, rest = apply("quot", x, safe), apply("rem", x, safe)
+    if dtype.kind == "i":
+        # Toward zero becomes downward where the signs of rest and divisor differ.
+        differs = apply("and", apply("ne", rest, zero), apply("lt", apply("xor", rest, safe), zero))
+        quotient = apply("select", differs, apply("sub", quotient, one), quotient)
+        rest = apply("select", differs, apply("add", rest, safe), rest)
+        quotient = apply("select", minus_one, apply("neg", x), quotient)
+        rest = apply("select", minus_one, zero, rest)
+    is_zero = apply("eq", y, zero)
+    return apply("select", is_zero, zero, quotient), apply("select", is_zero, zero, rest)
+
+
+def _float_remainder(x: Expr, y: Expr) -> Expr:
+    """The remainder of C's fmod, moved to the sign of y; a zero has the sign of y."""
+    zero = const(0, x.dtype)
+    rest = apply("fmod", x, y)
+    differs = apply("ne", apply("lt", rest, zero), apply("lt", y, zero))
+    moved = apply("select", differs, apply("add", rest, y), rest)
+    is_zero = apply("eq", rest, zero)
+    return apply("select", is_zero, apply("copysign", zero, y), moved)
+
+
+def _float_floor_divide(x: Expr, y: Expr) -> Expr:
+    """The floor of the quotient as NumPy computes it: from the exact remainder, so that it is never one too large."""
+    zero, one = const(0, x.dtype), const(1, x.dtype)
+    rest = apply("fmod", x, y)
+    quotient = apply("div", apply("sub", x, rest), y)
+    differs = apply("and", apply("ne", rest, zero), apply("ne", apply("lt", rest, zero), apply("lt", y, zero)))
+    quotient = apply("select", differs, apply("sub", quotient, one), quotient)
+    down = apply("floor", quotient)
+    up = apply("gt", apply("sub", quotient, down), const(0.5, x.dtype))
+    rounded = apply("select", up, apply("add", down, one), down)
+    exact = apply("div", x, y)
+    rounded = apply("select", apply("eq", quotient, zero), apply("copysign", zero, exact), rounded)
+    return apply("select", apply("eq", y, zero), exact, rounded)
+
+
+SPELLED_OUT: dict[str, Callable[..., Expr]] = {
+    "sign": _sign,
+    "relu": _relu,
+    "softplus": _softplus,
+    "floor_divide": _floor_divide,
+    "remainder": _remainder,
+}
+

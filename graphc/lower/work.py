@@ -1,0 +1,66 @@
+"""What lowering a group gives: kernels with the nodes and temporary arrays they read and write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphc.errors import Location
+from graphc.ir.graph import Graph, Node
+from graphc.ir.loops import Kernel
+from graphc.ir.types import TensorType
+
+
+@dataclass(frozen=True, eq=False)
+class Temporary:
+    """An array that lives between the kernels of one group."""
+
+    type: TensorType
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place where a run can fail: the user's line and how to say what was wrong."""
+
+    location: Location | None
+    size: int
+    wrap: bool
+
+
+Operand = Node | Temporary
+
+
+@dataclass(frozen=True, eq=False)
+class Launch:
+    """One kernel on operands. Those in `writes` are written, the rest read; `same_index` are read exactly where written.
+
+    `sites` are what the kernel's checks refer to.
+    """
+
+    kernel: Kernel
+    operands: tuple[Operand, ...]
+    writes: frozenset[Operand]
+    same_index: frozenset[Operand] = frozenset()
+    sites: tuple[Site, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """A scan: its body to be lowered in turn and repeated."""
+
+    node: Node
+    body: Graph
+
+
+Work = Launch | Loop
+
+
+@dataclass(eq=False)
+class Sites:
+    """The checks of a kernel under construction, numbered in order."""
+
+    found: list[Site] = field(default_factory=list)
+
+    def add(self, location: Location | None, attrs: Any) -> int:
+        self.found.append(Site(location, attrs["size"], attrs["wrap"]))
+        return len(self.found) - 1

@@ -1,0 +1,312 @@
+"""Partition a graph into groups, one kernel each.
+
+Fusing is legal where it leaves the order of groups free of cycles and where the shapes allow one set of loops; it pays
+where a value need not travel through memory. Nodes are visited users first. A node joins the group of its users when
+all of them are in that one group: whatever leaves the node then passes through the group, so no cycle can arise. A node
+that others need too may join one of its users' groups if no other user leads there.
+
+Views are not computed: who reads a view reads its source at other indices. Inside a group that is possible where the
+view only repeats, permutes or drops axes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from graphc.errors import InternalError
+from graphc.ir.graph import Contraction, Elementwise, Graph, Node, Opaque, Reduction, Region, View, item
+from graphc.ir.groups import Axes, Group, GroupKind
+from graphc.ir.index import is_alias, source_of
+from graphc.ir.loops import CHEAP
+from graphc.ops.shape import broadcast, inverse, reshape, transpose
+
+RECOMPUTE_LIMIT = 4
+"""A value smaller than the loops it would be computed in is recomputed if it takes at most this many cheap operations."""
+
+SEARCH_LIMIT = 256
+"""Groups visited when asking whether fusing would close a cycle; beyond it the answer is taken to be yes."""
+
+@dataclass(eq=False)
+class _Draft:
+    """A group in the making; `extents` of its axes grow as nodes with more axes join."""
+
+    latest: int
+    earliest: int
+    nodes: list[Node] = field(default_factory=list)
+    extents: list[int] = field(default_factory=list)
+    axes: dict[Node, Axes] = field(default_factory=dict)
+    domain: dict[Node, Axes] = field(default_factory=dict)
+    reduced: frozenset[int] = frozenset()
+    hero: Node | None = None
+    users: set[_Draft] = field(default_factory=set)
+
+    @property
+    def kept(self) -> frozenset[int]:
+        return frozenset(range(len(self.extents))) - self.reduced
+
+
+def fuse(graph: Graph) -> tuple[Group, ...]:
+    """Return the groups of a graph of static shapes, in an order in which they can run."""
+    return _Fusion(graph).run()
+
+
+class _Fusion:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.results = set(graph.results)
+        self.computed = [n for n in graph.nodes if not n.is_leaf and not is_alias(n) and n.op is not item]
+        self.rank = {n: k for k, n in enumerate(self.computed)}
+        # Readers of a value, through views and items: (the reader, the operand it reads the value through).
+        self.readers: dict[Node, list[tuple[Node, Node]]] = {n: [] for n in self.computed}
+        for node in self.computed:
+            for operand in node.inputs:
+                source = _producer(operand)
+                if source in self.readers:
+                    self.readers[source].append((node, operand))
+        self.group_of: dict[Node, _Draft] = {}
+
+    def run(self) -> tuple[Group, ...]:
+        for node in reversed(self.computed):
+            users = {self.group_of[reader] for reader, _ in self.readers[node]}
+            joined = self._join(node, users)
+            if joined is None:
+                joined = self._start(node)
+            joined.users |= users - {joined}
+        drafts = list(dict.fromkeys(self.group_of[n] for n in self.computed))
+        return tuple(self._finish(d) for d in _sorted(drafts))
+
+    # Joining.
+
+    def _start(self, node: Node) -> _Draft:
+        draft = _Draft(self.rank[node], self.rank[node], [node])
+        if isinstance(node.op, Elementwise | View):
+            draft.axes[node] = _own_axes(draft, node.shape)
+        elif isinstance(node.op, Reduction):
+            domain = _own_axes(draft, node.inputs[0].shape)
+            folded = node.attrs["axis"]
+            draft.reduced = frozenset(a for k, a in enumerate(domain) if k in folded and a is not None)
+            draft.domain[node] = domain
+            draft.axes[node] = tuple(a for k, a in enumerate(domain) if k not in folded)
+        else:
+            draft.hero = node
+            if isinstance(node.op, Contraction):
+                draft.axes[node] = _own_axes(draft, node.shape)
+        self.group_of[node] = draft
+        return draft
+
+    def _join(self, node: Node, users: set[_Draft]) -> _Draft | None:
+        """Add a node to the group of its users if that is legal and pays."""
+        if isinstance(node.op, Opaque | Region):
+            return None
+        candidates = {self.group_of[r] for r, _ in self.readers[node] if _is_loop_node(r)}
+        if len(candidates) != 1:
+            return None
+        draft = candidates.pop()
+        if any(self.group_of[r] is draft and not _is_loop_node(r) for r, _ in self.readers[node]):
+            return None
+        is_stored = node in self.results or len(users) > 1
+        if is_stored and any(_reaches(other, draft) for other in users - {draft}):
+            return None
+        placement = self._placement(node, draft)
+        if placement is None:
+            return None
+        if isinstance(node.op, Contraction):
+            return self._join_contraction(node, draft, placement)
+        if isinstance(node.op, Reduction):
+            return self._join_reduction(node, draft, placement, is_stored)
+        return self._join_elementwise(node, draft, placement, is_stored)
+
+    def _placement(self, node: Node, draft: _Draft) -> Axes | None:
+        """Return the axes on which all readers in the group meet the node's value; None if they differ."""
+        found: Axes | None = None
+        for reader, operand in self.readers[node]:
+            if self.group_of[reader] is not draft:
+                continue
+            along = draft.domain.get(reader) or draft.axes[reader]
+            if not operand.ndim:
+                along = ()
+            axes = _through_views(operand, along)
+            if axes is None or (found is not None and axes != found):
+                return None
+            found = axes
+        return found
+
+    def _join_elementwise(self, node: Node, draft: _Draft, placement: Axes, is_stored: bool) -> _Draft | None:
+        present = {a for a in placement if a is not None}
+        everywhere = present == set(range(len(draft.extents)))
+        per_row = present == draft.kept
+        if not everywhere and not per_row:
+            prefix = present == set(range(len(present)))
+            cheap = _cost(node) <= 1 and all(source_of(i).is_leaf for i in node.inputs)
+            if is_stored or not (cheap or (prefix and not draft.reduced)):
+                return None
+        if is_stored and draft.reduced and _folds_outer_axes(draft):
+            return None
+        return self._add(node, draft, placement)
+
+    def _join_reduction(self, node: Node, draft: _Draft, placement: Axes, is_stored: bool) -> _Draft | None:
+        if draft.hero is not None:
+            return None
+        folded = node.attrs["axis"]
+        shape = node.inputs[0].shape
+        sizes = [shape[k] for k in folded if shape[k] != 1]
+        free = [a for a in range(len(draft.extents)) if a not in placement]
+        if draft.reduced:
+            free = sorted(draft.reduced)
+        if len(free) == len(sizes) and all(draft.extents[a] == s for a, s in zip(free, sizes, strict=True)):
+            new = list(free)
+        elif not free and not draft.reduced:
+            new = list(range(len(draft.extents), len(draft.extents) + len(sizes)))
+        else:
+            return None
+        kept = {a for a in placement if a is not None}
+        if kept & set(new) or kept | set(new) != set(range(len(draft.extents))) | set(new):
+            return None
+        if new and new[-1] >= len(draft.extents):
+            draft.extents.extend(sizes)
+        draft.reduced = frozenset(new)
+        along = iter(new)
+        outer = iter(placement)
+        draft.domain[node] = tuple(
+            (next(along) if shape[k] != 1 else None) if k in folded else next(outer) for k in range(len(shape))
+        )
+        return self._add(node, draft, placement)
+
+    def _join_contraction(self, node: Node, draft: _Draft, placement: Axes) -> _Draft | None:
+        """Let a pointwise group over exactly the result of a contraction become its epilogue."""
+        own = tuple(a for a in placement if a is not None)
+        if draft.hero is not None or draft.reduced or own != tuple(range(len(draft.extents))):
+            return None
+        draft.hero = node
+        return self._add(node, draft, placement)
+
+    def _add(self, node: Node, draft: _Draft, placement: Axes) -> _Draft:
+        draft.axes[node] = placement
+        draft.nodes.append(node)
+        draft.earliest = self.rank[node]
+        self.group_of[node] = draft
+        return draft
+
+    # Groups.
+
+    def _finish(self, draft: _Draft) -> Group:
+        nodes = tuple(reversed(draft.nodes))
+        outputs = tuple(
+            n
+            for n in nodes
+            if n is draft.hero
+            and not draft.axes
+            or n in self.results
+            or any(self.group_of[r] is not draft for r, _ in self.readers[n])
+        )
+        hero = draft.hero
+        body = fuse(hero.attrs["body"]) if hero is not None and isinstance(hero.op, Region) else ()
+        return Group(
+            _kind(draft), nodes, outputs, hero, tuple(draft.extents), draft.axes, draft.domain, draft.reduced, body
+        )
+
+
+def _kind(draft: _Draft) -> GroupKind:
+    if draft.hero is not None:
+        if isinstance(draft.hero.op, Contraction):
+            return GroupKind.CONTRACTION
+        return GroupKind.REGION if isinstance(draft.hero.op, Region) else GroupKind.OPAQUE
+    return GroupKind.REDUCTION if draft.domain else GroupKind.POINTWISE
+
+
+def _producer(operand: Node) -> Node:
+    """Return the computed node behind views, or behind the item of one with several results."""
+    source = source_of(operand)
+    return source.inputs[0] if source.op is item else source
+
+
+def _is_loop_node(node: Node) -> bool:
+    """Whether a node reads its operands one element at a time, at the place where it computes."""
+    return isinstance(node.op, Elementwise | Reduction)
+
+
+def _own_axes(draft: _Draft, shape: tuple[int, ...]) -> Axes:
+    """Give each dimension of more than one element an axis of the group."""
+    axes: list[int | None] = []
+    for extent in shape:
+        if extent == 1:
+            axes.append(None)
+        else:
+            axes.append(len(draft.extents))
+            draft.extents.append(extent)
+    return tuple(axes)
+
+
+def _through_views(operand: Node, along: Axes) -> Axes | None:
+    """Return the axes along which the source of a view chain runs when the view runs along `along`."""
+    node = operand
+    while is_alias(node):
+        source = node.inputs[0]
+        if node.op is broadcast:
+            along = tuple(along[a] if s != 1 else None for a, s in zip(node.attrs["axes"], source.shape, strict=True))
+        elif node.op is transpose:
+            along = tuple(along[k] for k in inverse(node.attrs["axes"]))
+        elif node.op is reshape and _squeezed(node.shape) == _squeezed(source.shape):
+            present = iter([a for a, s in zip(along, node.shape, strict=True) if s != 1])
+            along = tuple(None if s == 1 else next(present) for s in source.shape)
+        else:
+            return None
+        node = source
+    if node.op is item:
+        return None
+    return tuple(None if s == 1 else a for a, s in zip(along, node.shape, strict=True))
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(s for s in shape if s != 1)
+
+
+def _cost(node: Node) -> int:
+    return 1 if isinstance(node.op, Elementwise) and node.op.scalar in CHEAP else RECOMPUTE_LIMIT + 1
+
+
+def _folds_outer_axes(draft: _Draft) -> bool:
+    """Whether the reductions of a group keep the last axis of what they read, so that a row is a column in memory."""
+    for domain in draft.domain.values():
+        present = [a for a in domain if a is not None]
+        if present and present[-1] not in draft.reduced:
+            return True
+    return False
+
+
+def _reaches(start: _Draft, goal: _Draft) -> bool:
+    """Whether values flow from one group to another. Users come later, so a group that begins too late is passed by."""
+    stack, seen = [start], {start}
+    while stack:
+        draft = stack.pop()
+        if draft is goal or len(seen) > SEARCH_LIMIT:
+            return True
+        for user in draft.users:
+            if user not in seen and user.earliest <= goal.latest:
+                seen.add(user)
+                stack.append(user)
+    return False
+
+
+def _sorted(drafts: Sequence[_Draft]) -> list[_Draft]:
+    """Return groups in an order in which each runs after those it reads, as near to the program's as can be."""
+    waiting = dict.fromkeys(drafts, 0)
+    for draft in drafts:
+        for user in draft.users:
+            waiting[user] += 1
+    ready = [(d.latest, d.earliest, k) for k, d in enumerate(drafts) if not waiting[d]]
+    number = {d: k for k, d in enumerate(drafts)}
+    heapq.heapify(ready)
+    order: list[_Draft] = []
+    while ready:
+        draft = drafts[heapq.heappop(ready)[2]]
+        order.append(draft)
+        for user in draft.users:
+            waiting[user] -= 1
+            if not waiting[user]:
+                heapq.heappush(ready, (user.latest, user.earliest, number[user]))
+    if len(order) != len(drafts):
+        raise InternalError("fuse: the groups depend on each other in a cycle")
+    return order

@@ -1,0 +1,62 @@
+"""Give every result, and every operand that a kernel needs as a plain array, memory of its own.
+
+A result may be an input, a constant, a view, or the same node as another result; an opaque op or a region reads whole
+arrays; a contraction reads strided ones. Where such a value is only a view, a `copy` node makes it a computed one.
+"""
+
+from __future__ import annotations
+
+from graphc.ir.graph import Contraction, Graph, Node, Opaque, Region, item
+from graphc.ir.index import Index, flatten, is_alias, is_virtual, source_of, trace
+from graphc.ir.loops import Var
+from graphc.ops.elementwise import copy
+
+
+def materialize(graph: Graph) -> Graph:
+    """Return the graph with copies where a view or a leaf cannot stand for an array; itself if it needs none."""
+    copies: dict[Node, Node] = {}
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        if isinstance(node.op, Opaque | Region):
+            inputs = tuple([_plain(i, copies) if is_virtual(i) else i for i in inputs])
+        elif isinstance(node.op, Contraction):
+            inputs = tuple([i if _is_strided(i) else _plain(i, copies) for i in inputs])
+        attrs = node.attrs
+        if isinstance(node.op, Region):
+            body = materialize(attrs["body"])
+            attrs = attrs if body is attrs["body"] else {**attrs, "body": body}
+        if attrs is node.attrs:
+            return node.with_inputs(inputs)
+        return Node(node.op, inputs, attrs, node.type, node.location)
+
+    graph = graph.rewrite(visit)
+    results: list[Node] = []
+    taken: set[Node] = set()
+    for result in graph.results:
+        own = not is_alias(result) and not result.is_leaf and result.op is not item and result not in taken
+        if result.op is item and result not in taken and isinstance(result.inputs[0].op, Region):
+            own = True
+        results.append(result if own else _copy(result))
+        taken.add(result)
+    return graph.replace_results(results)
+
+
+def _plain(node: Node, copies: dict[Node, Node]) -> Node:
+    if node not in copies:
+        copies[node] = _copy(node)
+    return copies[node]
+
+
+def _copy(node: Node) -> Node:
+    return Node(copy, (node,), {}, node.type, node.location)
+
+
+def _is_strided(node: Node) -> bool:
+    """Whether the elements of a chain of views lie at constant strides in what it views."""
+    if not is_virtual(node):
+        return True
+    if not is_alias(node) or is_virtual(source_of(node)):
+        return False
+    position = tuple(Index.axis(Var(f"i{k}"), extent) for k, extent in enumerate(node.shape))
+    source, found = trace(node, position)
+    return flatten(found, source.shape).is_affine
