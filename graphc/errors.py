@@ -31,6 +31,17 @@ class Location(NamedTuple):
         return f"{place}: {text}" if text else place
 
 
+class _Inside(dict[str, bool]):
+    """Whether a file belongs to graphc, asked for every frame of every node."""
+
+    def __missing__(self, file: str) -> bool:
+        self[file] = file.startswith(_PACKAGE)
+        return self[file]
+
+
+_inside = _Inside()
+
+
 class _Override(threading.local):
     location: Location | None = None
 
@@ -44,9 +55,9 @@ def user_location() -> Location | None:
         return _override.location
     frame = sys._getframe(1)
     while frame is not None:
-        code = frame.f_code
-        if not code.co_filename.startswith(_PACKAGE):
-            return Location(code.co_filename, frame.f_lineno)
+        file = frame.f_code.co_filename
+        if not _inside[file]:
+            return Location(file, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None
 
@@ -100,6 +111,10 @@ class InputError(GraphcError, ValueError):
 
 class OutOfBoundsError(GraphcError, IndexError):
     """An index outside its axis, found while building or while running."""
+
+
+class NaNError(GraphcError, ArithmeticError):
+    """A call under `check_nan` produced a NaN."""
 
 
 class InternalError(GraphcError):

@@ -9,6 +9,7 @@ from graphc.errors import Location
 from graphc.ir.graph import Graph, Node
 from graphc.ir.loops import Kernel
 from graphc.ir.types import TensorType
+from graphc.ops.elementwise import out_of_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,10 @@ class Site:
     location: Location | None
     size: int
     wrap: bool
+
+    def message(self, value: int) -> str:
+        """Return what was wrong with an index."""
+        return out_of_bounds(value, self.size, self.wrap)
 
 
 Operand = Node | Temporary

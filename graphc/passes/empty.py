@@ -1,0 +1,43 @@
+"""Arrays without elements: what they are made of is not computed, and what is folded over them is known."""
+
+from __future__ import annotations
+
+from graphc.ir.graph import Contraction, Graph, Node, Reduction, literal
+from graphc.ir.types import TensorType
+from graphc.ops.control import zeros
+from graphc.ops.shape import broadcast, concat, embed
+
+
+def replace_empty(graph: Graph) -> Graph:
+    """Replace what has no element, and folds, sums and paddings of it, by constants.
+
+    sum(x: f32[0, 3], axis=0) -> broadcast(0.0, shape=(3,))
+    """
+    return graph.rewrite(_visit)
+
+
+def _visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+    type = node.type
+    if not isinstance(type, TensorType) or node.is_leaf:
+        return node.with_inputs(inputs)
+    if type.size == 0:
+        is_plain = node.op is broadcast and inputs[0].ndim == 0
+        return node.with_inputs(inputs) if is_plain else zeros(type)
+    empty = [i for i in inputs if isinstance(i.type, TensorType) and i.type.size == 0]
+    if not empty:
+        return node.with_inputs(inputs)
+    if isinstance(node.op, Reduction):
+        return _full(node.op.init(node.dtype), type)
+    if isinstance(node.op, Contraction):
+        return zeros(type)
+    if node.op is embed:
+        return _full(node.attrs["value"], type)
+    if node.op is concat:
+        kept = [i for i in inputs if i not in empty]
+        return kept[0] if len(kept) == 1 else concat(*kept, axis=node.attrs["axis"])
+    return node.with_inputs(inputs)
+
+
+def _full(value: object, type: TensorType) -> Node:
+    scalar = literal(value, type.dtype)
+    return broadcast(scalar, shape=type.shape, axes=()) if type.shape else scalar

@@ -1,0 +1,162 @@
+"""The compiled function as its user holds it: call it, look at what was made of it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from graphc.errors import ArgumentError
+from graphc.ir.graph import Graph
+from graphc.runtime.inputs import InputSpec, arrange, convert, measure
+
+Array = np.ndarray[Any, Any]
+
+MAX_SPECIALIZATIONS = 64
+"""Codes kept for different sizes; beyond it the one that was called longest ago goes."""
+
+
+class Runner(Protocol):
+    """Code for one set of sizes."""
+
+    def run(self, arrays: Sequence[Array]) -> Sequence[Array]: ...
+
+
+class Specialization:
+    """Code for one set of sizes, and what is known about how it was made."""
+
+    def __init__(self, sizes: Mapping[str, int], runner: Runner, seconds: float, stages: Mapping[str, Callable[[], Any]]):
+        self.sizes = dict(sizes)
+        self.runner = runner
+        self.seconds = seconds
+        self.stages = stages
+        self.last_call = 0
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name}={size}" for name, size in self.sizes.items())
+        return f"<Specialization {sizes or 'all sizes known'}: compiled in {self.seconds * 1e3:.0f} ms>"
+
+
+class Executable:
+    """A compiled graph. Call it with arrays, by position or by the names of its inputs.
+
+    The result has the structure that was given to `compile`, as NumPy arrays (a NumPy scalar where the rank is 0) that
+    belong to the caller. Code is made for each set of sizes when it is first seen. Calls from several threads at once
+    are fine; if a call raises, no variable has changed.
+
+    >>> x = gx.placeholder(("n",), name="x")
+    >>> double = gx.compile([x], {"twice": 2 * x, "sum": gx.sum(x)})
+    >>> double(np.array([1, 2, 3], np.float32))
+    {'twice': array([2., 4., 6.], dtype=float32), 'sum': np.float32(6.0)}
+    >>> double.specializations  # doctest: +ELLIPSIS
+    [<Specialization n=3: compiled in ... ms>]
+    """
+
+    def __init__(
+        self,
+        name: str,
+        inputs: Sequence[InputSpec],
+        unflatten: Callable[[Sequence[Any]], Any],
+        make: Callable[[Mapping[str, int]], Specialization],
+        stages: Mapping[str, Callable[[], Any]],
+        *,
+        checked: bool,
+    ) -> None:
+        self.name = name
+        self._inputs = tuple(inputs)
+        self._unflatten = unflatten
+        self._make = make
+        self._stages = dict(stages)
+        self._by_shapes: dict[tuple[tuple[int, ...], ...], Specialization] = {}
+        self._by_sizes: dict[tuple[tuple[str, int], ...], Specialization] = {}
+        self._lock = threading.Lock()
+        self._clock = itertools.count(1)
+        if checked:
+            self.specialize()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run. Raises InputError for inputs that do not fit, OutOfBoundsError for an index outside its axis."""
+        specs = self._inputs
+        if kwargs or len(args) != len(specs):
+            args = tuple(arrange(specs, args, kwargs, self.name))
+        arrays = [convert(spec, arg) for spec, arg in zip(specs, args, strict=True)]
+        found = self._by_shapes.get(tuple([a.shape for a in arrays]))
+        if found is None:
+            found = self._specialization(measure(specs, arrays))
+            self._by_shapes[tuple([a.shape for a in arrays])] = found
+        found.last_call = next(self._clock)
+        return self._unflatten([a if a.ndim else a[()] for a in found.runner.run(arrays)])
+
+    def specialize(self, **sizes: int) -> Specialization:
+        """Make the code for these sizes of the symbolic dimensions now, rather than at the first call.
+
+        >>> x = gx.placeholder(("n", 3), name="x")
+        >>> gx.compile([x], gx.sum(x)).specialize(n=100).sizes
+        {'n': 100}
+        """
+        symbols = sorted({s for spec in self._inputs for d in spec.type.shape if not isinstance(d, int) for s in d.symbols()})
+        if sorted(sizes) != symbols:
+            raise ArgumentError(f"specialize: {self.name} has the sizes {symbols}, got {sorted(sizes)}")
+        return self._specialization(sizes)
+
+    def _specialization(self, sizes: Mapping[str, int]) -> Specialization:
+        key = tuple(sorted(sizes.items()))
+        with self._lock:
+            found = self._by_sizes.get(key)
+            if found is None:
+                found = self._make(sizes)
+                found.last_call = next(self._clock)
+                self._by_sizes[key] = found
+                self._drop_oldest()
+            return found
+
+    def _drop_oldest(self) -> None:
+        if len(self._by_sizes) <= MAX_SPECIALIZATIONS:
+            return
+        key = min(self._by_sizes, key=lambda k: self._by_sizes[k].last_call)
+        dropped = self._by_sizes.pop(key)
+        self._by_shapes = {k: s for k, s in self._by_shapes.items() if s is not dropped}
+
+    @property
+    def specializations(self) -> list[Specialization]:
+        """The codes made so far, one for each set of sizes."""
+        return list(self._by_sizes.values())
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent making code so far."""
+        return sum(s.seconds for s in self.specializations)
+
+    def graph(self, stage: str = "graph") -> Graph:
+        """Return the graph as captured ("graph") or as optimised for the sizes last compiled ("optimized")."""
+        found = self._stage(stage)
+        if not isinstance(found, Graph):
+            raise ArgumentError(f"graph: the stage {stage!r} is text; use text({stage!r})")
+        return found
+
+    def text(self, stage: str = "optimized") -> str:
+        """Return the program as text at a stage: "graph", "optimized", "kernels", "llvm" or "asm".
+
+        All but the first show the code for the sizes that were called last.
+        """
+        found = self._stage(stage)
+        return found if isinstance(found, str) else self._stages["text"]()(found)  # type: ignore[no-any-return]
+
+    def _stage(self, stage: str) -> Any:
+        latest = max(self.specializations, key=lambda s: s.last_call, default=None)
+        for stages in (latest.stages if latest is not None else {}, self._stages):
+            if stage in stages and stage != "text":
+                return stages[stage]()
+        known = [s for s in ("graph", "optimized", "kernels", "llvm", "asm")]
+        if stage in known:
+            raise ArgumentError(
+                f"text: no code has been made yet to show at stage {stage!r}; call {self.name} or use specialize(...)"
+            )
+        raise ArgumentError(f"text: there is no stage {stage!r}; there are {', '.join(known)}")
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(f"{s.name}: {s.type}" for s in self._inputs)
+        return f"<Executable {self.name}({inputs}), {len(self._by_sizes)} specializations>"

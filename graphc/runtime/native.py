@@ -1,0 +1,118 @@
+"""Running machine code on arrays: one native call, the whole step."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from graphc.errors import Location, OutOfBoundsError
+from graphc.ir.types import TensorType
+from graphc.runtime.state import Cell, acquire, aligned_empty
+
+Array = np.ndarray[Any, Any]
+
+RELEASE_BYTES_AND_FLOPS = 1 << 19
+"""Work, in bytes moved plus operations, above which a call lets other Python threads run meanwhile (~50 us)."""
+
+
+class HasAddress(Protocol):
+    """Machine code: the address of its entry point, valid while this object lives."""
+
+    address: int
+
+
+class FailureSite(Protocol):
+    """A place where a run can fail."""
+
+    @property
+    def location(self) -> Location | None: ...
+
+    def message(self, value: int) -> str: ...
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What machine code takes and gives, all of static shape."""
+
+    outputs: tuple[TensorType, ...]
+    constants: tuple[Array, ...]
+    arena_bytes: int
+    work: float
+
+
+class _Frame:
+    """The memory of one call under way: the table of addresses, the arena, the place for a failure."""
+
+    __slots__ = ("arena", "failure", "slots")
+
+    def __init__(self, count: int, arena_bytes: int) -> None:
+        self.slots = (ctypes.c_void_p * count)()
+        self.failure = (ctypes.c_int64 * 2)()
+        self.arena = aligned_empty((arena_bytes,), np.dtype("uint8"))
+        self.slots[count - 1] = self.arena.ctypes.data
+
+
+class NativeRunner:
+    """Machine code ready to run. Any number of threads may call at once: each takes a frame of its own."""
+
+    def __init__(
+        self,
+        machine: HasAddress,
+        signature: Signature,
+        cells: Sequence[Cell],
+        sites: Sequence[FailureSite],
+        inputs: int,
+        *,
+        locked: Sequence[Cell],
+        finish: Callable[[Sequence[Array], Sequence[Array]], Sequence[Array]] | None = None,
+    ) -> None:
+        """`cells` are what the code reads and writes, `locked` whose lock a call holds, also during `finish`, which
+        gets the inputs and outputs and returns what the caller shall have."""
+        self._machine = machine
+        self._signature = signature
+        self._locked = tuple(locked)
+        self._finish = finish
+        self._sites = tuple(sites)
+        # CFUNCTYPE lets other threads run during the call, PYFUNCTYPE does not and is quicker to enter.
+        prototype = ctypes.CFUNCTYPE if signature.work > RELEASE_BYTES_AND_FLOPS else ctypes.PYFUNCTYPE
+        self._entry = prototype(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(machine.address)
+        self._outputs = [(t.shape, t.dtype) for t in signature.outputs]
+        self._first_output = inputs
+        self._first_state = inputs + len(self._outputs)
+        self._fixed = [c.array.ctypes.data for c in cells] + [c.ctypes.data for c in signature.constants]
+        self._frames: list[_Frame] = []
+
+    def _new_frame(self) -> _Frame:
+        frame = _Frame(self._first_state + len(self._fixed) + 1, self._signature.arena_bytes)
+        for k, address in enumerate(self._fixed):
+            frame.slots[self._first_state + k] = address
+        return frame
+
+    def run(self, arrays: Sequence[Array]) -> Sequence[Array]:
+        """Return the outputs; variables have their new values. Raises OutOfBoundsError with nothing changed."""
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            frame = self._new_frame()
+        slots = frame.slots
+        for k, array in enumerate(arrays):
+            slots[k] = array.__array_interface__["data"][0]
+        outputs: list[Array] = []
+        for k, (shape, dtype) in enumerate(self._outputs, self._first_output):
+            output = np.empty(shape, dtype)
+            slots[k] = output.__array_interface__["data"][0]
+            outputs.append(output)
+        lock = acquire(self._locked[0]) if self._locked else None
+        try:
+            if self._entry(slots, frame.failure):
+                site, value = self._sites[frame.failure[0]], frame.failure[1]
+                raise OutOfBoundsError(site.message(value), site.location)
+            return outputs if self._finish is None else self._finish(arrays, outputs)
+        finally:
+            if lock is not None:
+                lock.release()
+            self._frames.append(frame)
