@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from graphc.codegen.expressions import ExpressionEmitter, Scope
 from graphc.codegen.values import (
@@ -98,7 +99,8 @@ class _KernelEmitter(ExpressionEmitter):
         self.partial = 0
         # Registers brought into being inside the current VECTOR loop: each lane has its own.
         self.lane_registers: set[Buffer] = set()
-        self.reductions: dict[Buffer, str] = {}
+        self.reductions: Mapping[Buffer, str] = {}
+        self._facts: dict[For, _LoopFacts] = {}
 
     def statement(self, stmt: Stmt) -> None:
         match stmt:
@@ -180,24 +182,17 @@ class _KernelEmitter(ExpressionEmitter):
                 self.slots[key] = Value(value.name, value.dtype, value.lanes, level)
 
     def _vector_loop(self, stmt: For) -> None:
+        facts = self._facts.get(stmt)
+        if facts is None:
+            facts = self._facts[stmt] = _loop_facts(stmt, self.functions)
         lanes = min(self.full_lanes, 1 << max(0, stmt.extent - 1).bit_length())
         full, tail = divmod(stmt.extent, lanes)
-        inside = {s.buffer for s in walk(stmt.body) if isinstance(s, Alloc)}
-        registers = {
-            s.buffer: s
-            for s in walk(stmt.body)
-            if isinstance(s, Store | Accumulate) and s.buffer.space is Space.REGISTER and s.buffer not in inside
-        }
-        reductions = {
-            b: s.op for b, s in registers.items() if isinstance(s, Accumulate) and not _mentions(s.index, stmt.var)
-        }
-        uses_tile = bool(registers.keys() - reductions.keys()) or _reads_tile(stmt, inside | reductions.keys())
+        reductions = facts.reductions
         chunks = full + bool(tail)
-        straight = uses_tile or chunks <= STRAIGHT_CHUNKS
-        small = _operations(stmt.body, self.functions) <= SMALL_BODY
-        parts = min(REDUCTION_PARTIALS, chunks) if reductions else (2 if small else 1)
-        if not small and reductions:
-            parts = min(parts, 2)
+        straight = facts.uses_tile or chunks <= STRAIGHT_CHUNKS
+        parts = 2 if facts.is_small else 1
+        if reductions:
+            parts = min(REDUCTION_PARTIALS if facts.is_small else 2, chunks)
 
         outer_reductions, self.reductions = self.reductions, reductions
         self.lanes = lanes
@@ -446,6 +441,35 @@ class _KernelEmitter(ExpressionEmitter):
     def _block(self, label: str) -> None:
         self.scope.lines.append(f"{label}:")
         self.scope.label = label
+
+
+@dataclass(frozen=True)
+class _LoopFacts:
+    """What the shape of the code for a VECTOR loop depends on.
+
+    reductions   registers from outside that the lanes fold into, and the operation
+    uses_tile    whether it indexes a register tile along its variable: then its vectors must be straight code
+    is_small     whether its body is so short that the loop itself would cost as much
+    """
+
+    reductions: Mapping[Buffer, str]
+    uses_tile: bool
+    is_small: bool
+
+
+def _loop_facts(stmt: For, functions: Mapping[tuple[str, DType], Function]) -> _LoopFacts:
+    parts = list(walk(stmt.body))
+    inside = {s.buffer for s in parts if isinstance(s, Alloc)}
+    written = {
+        s.buffer: s
+        for s in parts
+        if isinstance(s, Store | Accumulate) and s.buffer.space is Space.REGISTER and s.buffer not in inside
+    }
+    reductions = {
+        b: s.op for b, s in written.items() if isinstance(s, Accumulate) and not _mentions(s.index, stmt.var)
+    }
+    uses_tile = bool(written.keys() - reductions.keys()) or _reads_tile(stmt, inside | reductions.keys())
+    return _LoopFacts(reductions, uses_tile, _operations(stmt.body, functions) <= SMALL_BODY)
 
 
 def _mentions(index: Iterable[Expr], var: Var) -> bool:

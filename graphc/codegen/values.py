@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from graphc.errors import InternalError
-from graphc.ir.types import BOOL
+from graphc.ir.types import BOOL, INT64
 
 DType = np.dtype[Any]
 
@@ -65,7 +66,12 @@ def number(value: Any, dtype: DType) -> str:
 
 
 def constant(value: Any, dtype: DType) -> Value:
-    return Value(number(value, dtype), dtype, known=value)
+    return _index(value) if dtype is INT64 else Value(number(value, dtype), dtype, known=value)
+
+
+@lru_cache(maxsize=4096)
+def _index(value: int) -> Value:
+    return Value(str(int(value)), INT64, known=int(value))
 
 
 def mangled(dtype: DType, lanes: int) -> str:

@@ -5,6 +5,10 @@ where a value need not travel through memory. Nodes are visited users first. A n
 all of them are in that one group: whatever leaves the node then passes through the group, so no cycle can arise. A node
 that others need too may join one of its users' groups if no other user leads there.
 
+In a second round whole groups merge along the values that flow between them, again where no other way leads from one to
+the other: reductions over the same rows and all that is computed from them become one kernel (softmax, layer norm,
+cross-entropy with its derivative).
+
 Views are not computed: who reads a view reads its source at other indices. Inside a group that is possible where the
 view only repeats, permutes or drops axes.
 """
@@ -12,6 +16,7 @@ view only repeats, permutes or drops axes.
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +29,15 @@ from graphc.ops.shape import broadcast, inverse, reshape, transpose
 
 RECOMPUTE_LIMIT = 4
 """A value smaller than the loops it would be computed in is recomputed if it takes at most this many cheap operations."""
+
+MERGE_TRIES = 8
+"""Users that a group tries to merge with."""
+
+MAX_NODES = 64
+"""Most nodes of a merged group: beyond it a kernel has more live values than registers."""
+
+SEQUENTIAL_SIZE = 1 << 14
+"""Largest array that is folded to one number and then computed with in one kernel, which no threads can share."""
 
 SEARCH_LIMIT = 256
 """Groups visited when asking whether fusing would close a cycle; beyond it the answer is taken to be yes."""
@@ -41,6 +55,7 @@ class _Draft:
     reduced: frozenset[int] = frozenset()
     hero: Node | None = None
     users: set[_Draft] = field(default_factory=set)
+    merged_into: _Draft | None = None
 
     @property
     def kept(self) -> frozenset[int]:
@@ -74,7 +89,12 @@ class _Fusion:
             if joined is None:
                 joined = self._start(node)
             joined.users |= users - {joined}
+        drafts = sorted(set(self.group_of.values()), key=lambda d: d.latest)
+        for draft in drafts:
+            self._merge_into_users(draft)
         drafts = list(dict.fromkeys(self.group_of[n] for n in self.computed))
+        for draft in drafts:
+            draft.users = {_current(u) for u in draft.users} - {draft}
         return tuple(self._finish(d) for d in _sorted(drafts))
 
     # Joining.
@@ -189,10 +209,89 @@ class _Fusion:
         self.group_of[node] = draft
         return draft
 
+    # Merging.
+
+    def _merge_into_users(self, draft: _Draft) -> None:
+        """Merge a group with those that read it, nearest first, as long as one will have it."""
+        refused: set[_Draft] = set()
+        while len(refused) < MERGE_TRIES:
+            users = {_current(u) for u in draft.users} - {draft}
+            untried = sorted(users - refused, key=lambda d: d.latest)
+            if not untried:
+                return
+            merged = self._merge(draft, untried[0], users)
+            if merged is None:
+                refused.add(untried[0])
+            else:
+                draft = merged
+
+    def _merge(self, draft: _Draft, user: _Draft, users: set[_Draft]) -> _Draft | None:
+        """Return one group of both if that is legal and pays."""
+        if draft.hero is not None or user.hero is not None or not (draft.domain or user.domain):
+            return None
+        if len(draft.nodes) + len(user.nodes) > MAX_NODES:
+            return None
+        match = self._match(draft, user)
+        if match is None or any(_reaches(other, user) for other in users - {user}):
+            return None
+        if len(user.extents) >= len(draft.extents):
+            merged = _union(user, draft, match)
+        else:
+            merged = _union(draft, user, {b: a for a, b in match.items()})
+        if merged is None or not self._pays(merged, {draft, user}):
+            return None
+        for node in merged.nodes:
+            self.group_of[node] = merged
+        draft.merged_into = user.merged_into = merged
+        return merged
+
+    def _match(self, draft: _Draft, user: _Draft) -> dict[int, int] | None:
+        """Return which axes of two groups are the same loops: those along which values pass, and equal leftovers."""
+        match: dict[int, int] = {}
+        for node in draft.nodes:
+            for reader, operand in self.readers[node]:
+                if self.group_of[reader] is not user:
+                    continue
+                if not _is_loop_node(reader):
+                    return None
+                along = user.domain.get(reader) or user.axes[reader]
+                there = _through_views(operand, along if operand.ndim else ())
+                if there is None:
+                    return None
+                for a, b in zip(draft.axes[node], there, strict=True):
+                    if (a is None) != (b is None) or (a is not None and match.setdefault(a, b) != b):  # type: ignore[arg-type]
+                        return None
+        if len(set(match.values())) != len(match):
+            return None
+        left = [a for a in range(len(draft.extents)) if a not in match]
+        right = [b for b in range(len(user.extents)) if b not in match.values()]
+        if left and right:
+            if [draft.extents[a] for a in left] != [user.extents[b] for b in right]:
+                return None
+            match.update(zip(left, right, strict=True))
+        return match
+
+    def _pays(self, merged: _Draft, members: set[_Draft]) -> bool:
+        """Whether every stored value is a whole array or one of a number for each row, in loops that suit memory."""
+        everything, whole = set(range(len(merged.extents))), 0
+        for node in merged.nodes:
+            present = {a for a in merged.axes[node] if a is not None}
+            stored = node in self.results or any(self.group_of[r] not in members for r, _ in self.readers[node])
+            if node in merged.domain:
+                if present != merged.kept:
+                    return False
+            elif present == everything:
+                whole += stored
+            elif present != merged.kept and (stored or _cost(node) > 1):
+                return False
+        if whole and _folds_outer_axes(merged):
+            return False
+        return bool(merged.kept) or not whole or math.prod(merged.extents) <= SEQUENTIAL_SIZE
+
     # Groups.
 
     def _finish(self, draft: _Draft) -> Group:
-        nodes = tuple(reversed(draft.nodes))
+        nodes = tuple(sorted(draft.nodes, key=self.rank.__getitem__))
         outputs = tuple(
             n
             for n in nodes
@@ -206,6 +305,35 @@ class _Fusion:
         return Group(
             _kind(draft), nodes, outputs, hero, tuple(draft.extents), draft.axes, draft.domain, draft.reduced, body
         )
+
+
+def _current(draft: _Draft) -> _Draft:
+    while draft.merged_into is not None:
+        draft = draft.merged_into
+    return draft
+
+
+def _union(base: _Draft, other: _Draft, match: dict[int, int]) -> _Draft | None:
+    """Return both groups on the axes of `base`; `match` maps the axes of `other` to them."""
+    if len(match) != len(other.extents):
+        return None
+    reduced = frozenset(match[a] for a in other.reduced)
+    if reduced and base.reduced and reduced != base.reduced:
+        return None
+
+    def moved(axes: Axes) -> Axes:
+        return tuple(None if a is None else match[a] for a in axes)
+
+    return _Draft(
+        max(base.latest, other.latest),
+        min(base.earliest, other.earliest),
+        base.nodes + other.nodes,
+        base.extents,
+        {**base.axes, **{n: moved(a) for n, a in other.axes.items()}},
+        {**base.domain, **{n: moved(a) for n, a in other.domain.items()}},
+        reduced | base.reduced,
+        users={_current(u) for u in base.users | other.users} - {base, other},
+    )
 
 
 def _kind(draft: _Draft) -> GroupKind:
@@ -283,7 +411,7 @@ def _reaches(start: _Draft, goal: _Draft) -> bool:
         draft = stack.pop()
         if draft is goal or len(seen) > SEARCH_LIMIT:
             return True
-        for user in draft.users:
+        for user in map(_current, draft.users):
             if user not in seen and user.earliest <= goal.latest:
                 seen.add(user)
                 stack.append(user)
