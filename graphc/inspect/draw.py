@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -19,7 +19,8 @@ import numpy as np
 
 from graphc.inspect.layout import Point, layered
 from graphc.ir import graph as ir
-from graphc.ir.graph import Graph, Node, known_value
+from graphc.ir.graph import Graph, Node
+from graphc.ir.types import TupleType
 
 MAX_NODES = 400
 
@@ -36,7 +37,7 @@ def to_svg(graph: Graph, title: str | None = None, max_nodes: int = MAX_NODES) -
     """
     heading = graph.name if title is None else title
     panels = list(_panels(graph, heading, max_nodes))
-    legend = _legend([kind for panel in panels for kind in panel.kinds])
+    legend = _legend({kind for panel in panels for kind in panel.kinds}, any(p.has_repeats for p in panels))
     width = max(legend.width, *(p.width for p in panels)) + 2 * MARGIN
     parts = ['<rect class="paper" width="100%" height="100%"/>\n', _group(MARGIN, MARGIN, legend.body)]
     y = MARGIN + legend.height + MARGIN
@@ -44,8 +45,10 @@ def to_svg(graph: Graph, title: str | None = None, max_nodes: int = MAX_NODES) -
         parts.append(_group(MARGIN, y, panel.body))
         y += panel.height + MARGIN
     size = f'width="{width:.0f}" height="{y:.0f}" viewBox="0 0 {width:.0f} {y:.0f}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">\n<title>{_text(heading)}</title>\n'
-    return f"{head}<style>{STYLE}</style>\n{ARROW}{''.join(parts)}</svg>\n"
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="graphc" {size} role="img">\n<title>{_text(heading)}</title>\n'
+    )
+    return f"{head}<style>\n{STYLE}</style>\n{ARROW}{''.join(parts)}</svg>\n"
 
 
 def write_svg(graph: Graph, path: str | PathLike[str], title: str | None = None, max_nodes: int = MAX_NODES) -> None:
@@ -95,12 +98,14 @@ def _kind(node: Node) -> Kind:
 
 
 def _label(node: Node, folded: set[Node]) -> str:
-    """Return the name of a leaf, or the op together with the scalar constants it reads."""
+    """Return the name of an input or variable; of any other node the op with the scalar constants it reads."""
     if node.op in (ir.placeholder, ir.variable):
         return str(node.attrs["name"] or node.op.name)
+    if node.op is ir.item:
+        return f"item {node.attrs['index']}"
     if not any(i in folded for i in node.inputs):
         return node.op.name
-    operands = [_number(i) if i in folded else "·" for i in node.inputs]
+    operands = [_value(i.attrs["value"]) if i in folded else "·" for i in node.inputs]
     if node.op.name in SYMBOLS and operands.count("·") == 1:
         constant_first = operands[1] == "·" and not getattr(node.op, "commutative", False)
         number, symbol = next(o for o in operands if o != "·"), SYMBOLS[node.op.name]
@@ -113,12 +118,20 @@ def _label(node: Node, folded: set[Node]) -> str:
 def _detail(node: Node) -> str:
     """Return the attributes that change what the node does, in short."""
     if node.op is ir.constant:
-        array = node.attrs["value"].array
-        return np.array2string(array, precision=4, separator=", ") if array.size <= 4 else ""
-    shown = {k: v for k, v in node.attrs.items() if k not in HIDDEN_ATTRS and not isinstance(v, Graph)}
+        return _contents(node.attrs["value"].array)
+    if node.op is ir.item:
+        return ""
+    shown = {k: v for k, v in node.attrs.items() if k not in HIDDEN_ATTRS and v is not False}
     if list(shown) == ["spec"]:
         return str(shown["spec"]).replace("->", " → ")
     return " ".join(f"{k}={_value(v)}" for k, v in shown.items())
+
+
+def _contents(array: np.ndarray[Any, Any]) -> str:
+    if array.size <= 4:
+        return np.array2string(array, precision=4, separator=", ")
+    first = array.flat[0]
+    return f"all {_value(first)}" if (array == first).all() else ""
 
 
 def _value(value: Any) -> str:
@@ -126,15 +139,11 @@ def _value(value: Any) -> str:
         return f"({','.join(_value(v) for v in value)})"
     if isinstance(value, ir.Literal):
         return _value(value.array)
-    if isinstance(value, np.ndarray):
-        return f"{value.item():.6g}" if value.ndim == 0 else f"array{value.shape}"
-    return str(value)
-
-
-def _number(node: Node) -> str:
-    value = known_value(node)
-    assert value is not None
-    return f"{value.item():.6g}" if value.dtype.kind == "f" else str(value.item())
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"array{value.shape}"
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.item()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _hover(node: Node) -> str:
@@ -155,20 +164,22 @@ class Panel:
     width: float
     height: float
     kinds: tuple[Kind, ...] = ()
+    has_repeats: bool = False
 
 
 def _panels(graph: Graph, heading: str, max_nodes: int) -> Iterator[Panel]:
     """Yield the picture of the graph, then of the bodies in it, then of the bodies in those."""
-    queue: list[tuple[Graph, str, str]] = [(graph, heading, "")]
-    count = 0
+    queue = [(graph, heading, "")]
+    numbers: dict[Graph, int] = {}
     for current, name, frame in queue:
-        bodies: dict[Node, list[str]] = {}
+        marks: dict[Node, list[str]] = {}
         for node in current.nodes if len(current.nodes) <= max_nodes else ():
             for key, body in _bodies(node):
-                count += 1
-                bodies.setdefault(node, []).append(f"{key} {count}")
-                queue.append((body, f"{key} {count} of {node.op.name}", "frame"))
-        yield _panel(current, name, frame, bodies, max_nodes)
+                if body not in numbers:
+                    numbers[body] = len(numbers) + 1
+                    queue.append((body, f"{key} {numbers[body]} of {node.op.name}", "frame"))
+                marks.setdefault(node, []).append(f"see {key} {numbers[body]}")
+        yield _panel(current, name, frame, marks, max_nodes)
 
 
 def _bodies(node: Node) -> Iterator[tuple[str, Graph]]:
@@ -178,9 +189,9 @@ def _bodies(node: Node) -> Iterator[tuple[str, Graph]]:
                 yield key, item
 
 
-def _panel(graph: Graph, name: str, frame: str, bodies: dict[Node, list[str]], max_nodes: int) -> Panel:
+def _panel(graph: Graph, name: str, frame: str, marks: dict[Node, list[str]], max_nodes: int) -> Panel:
     drawn = len(graph.nodes) <= max_nodes
-    content = _drawing(graph, bodies) if drawn else _summary(graph, max_nodes)
+    content = _drawing(graph, marks) if drawn else _summary(graph, max_nodes)
     facts = [
         _counted(len(graph.nodes), "node"), _counted(len(graph.inputs), "input"),
         _counted(len(graph.outputs), "output"), _counted(len(graph.updates), "update"),
@@ -194,7 +205,7 @@ def _panel(graph: Graph, name: str, frame: str, bodies: dict[Node, list[str]], m
         f'<text class="facts" y="36">{_text(", ".join(f for f in facts if not f.startswith("0 ")))}</text>\n'
     )
     body = border + _group(inset, inset, caption + _group((width - content.width) / 2 - inset, HEADING, content.body))
-    return Panel(body, width, height, content.kinds)
+    return Panel(body, width, height, content.kinds, content.has_repeats)
 
 
 def _counted(count: int, noun: str) -> str:
@@ -220,13 +231,13 @@ class Box:
         return 2 * INSET + sum(LINE[css] for css, _ in self.lines) + STRIP * len(self.strips)
 
 
-def _drawing(graph: Graph, bodies: dict[Node, list[str]]) -> Panel:
+def _drawing(graph: Graph, marks: dict[Node, list[str]]) -> Panel:
     nodes = tuple(dict.fromkeys((*graph.inputs, *graph.nodes)))
     results = set(graph.results)
     folded = {n for n in nodes if n.op is ir.constant and n.ndim == 0 and n not in results}
     folded &= {i for n in nodes for i in n.inputs}
     strips = _result_strips(graph)
-    boxes = [_box(n, folded, strips.get(n, []), bodies.get(n, [])) for n in nodes if n not in folded]
+    boxes = [_box(n, folded, strips.get(n, []), marks.get(n, [])) for n in nodes if n not in folded]
     index = {box.node: k for k, box in enumerate(boxes)}
     edges = [(index[i], index[n]) for n in index for i in dict.fromkeys(n.inputs) if i in index]
     boxes, edges = _with_repeats(boxes, edges)
@@ -235,7 +246,8 @@ def _drawing(graph: Graph, bodies: dict[Node, list[str]]) -> Panel:
     parts = [_edge(boxes[u], boxes[v], path) for (u, v), path in layout.paths.items()]
     parts += [_drawn_box(box, centre) for box, centre in zip(boxes, layout.centres, strict=True)]
     parts += [_operand_numbers(boxes[u], boxes[v], path[-1]) for (u, v), path in layout.paths.items()]
-    return Panel("".join(parts), layout.width, layout.height, tuple(b.kind for b in boxes))
+    repeats = any(b.repeated for b in boxes)
+    return Panel("".join(parts), layout.width, layout.height, tuple(b.kind for b in boxes), repeats)
 
 
 def _with_repeats(boxes: list[Box], edges: list[tuple[int, int]]) -> tuple[list[Box], list[tuple[int, int]]]:
@@ -269,17 +281,18 @@ def _result_strips(graph: Graph) -> dict[Node, list[tuple[str, str]]]:
     return strips
 
 
-def _box(node: Node, folded: set[Node], strips: list[tuple[str, str]], bodies: list[str]) -> Box:
-    lines = (("name", _label(node, folded)), ("detail", _detail(node)), ("type", str(node.type)))
+def _box(node: Node, folded: set[Node], strips: list[tuple[str, str]], marks: list[str]) -> Box:
+    type_text = f"{len(node.type.items)} results" if isinstance(node.type, TupleType) else str(node.type)
+    lines = (("name", _label(node, folded)), ("detail", _detail(node)), ("type", type_text))
     shown = tuple((css, _shortened(text)) for css, text in lines if text)
-    marks = (*(("inner", f"see {b}") for b in bodies), *strips)
-    return Box(node, _kind(node), shown, tuple((css, _shortened(text)) for css, text in marks))
+    foot = (*(("inner", mark) for mark in marks), *strips)
+    return Box(node, _kind(node), shown, tuple((css, _shortened(text)) for css, text in foot))
 
 
 def _drawn_box(box: Box, centre: Point) -> str:
     width, height = box.width, box.height
     x, y = centre[0] - width / 2, centre[1] - height / 2
-    radius = 7.0 if box.node.inputs else min((height - STRIP * len(box.strips)) / 2, 16.0)
+    radius = 7.0 if box.node.inputs or box.strips else 16.0
     frame = f'x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}" rx="{_n(radius)}"'
     css = f"{box.kind.name} repeated" if box.repeated else box.kind.name
     parts = [f'<rect class="{css}" {frame}/>\n']
@@ -309,8 +322,7 @@ def _edge(source: Box, target: Box, path: tuple[Point, ...]) -> str:
         x, y = to_x, to_y
     operands = ", ".join(str(k + 1) for k, i in enumerate(target.node.inputs) if i is source.node)
     hover = f"{source.node.type}\nfrom {source.lines[0][1]} to operand {operands} of {target.lines[0][1]}"
-    colour = source.kind.name if not source.node.inputs else "value"
-    return f'<path class="edge from-{colour}" d="{"".join(steps)}"><title>{_text(hover)}</title></path>\n'
+    return f'<path class="edge from-{source.kind.name}" d="{"".join(steps)}"><title>{_text(hover)}</title></path>\n'
 
 
 def _operand_numbers(source: Box, target: Box, end: Point) -> str:
@@ -337,14 +349,16 @@ def _summary(graph: Graph, max_nodes: int) -> Panel:
     return Panel("".join(parts), 540.0, 28.0 + 20 * len(rows), tuple(kind for kind, _ in counts))
 
 
-def _legend(kinds: Sequence[Kind]) -> Panel:
+def _legend(kinds: set[Kind], has_repeats: bool) -> Panel:
+    entries = [(kind.name, kind.name) for kind in KINDS if kind in kinds]
+    if has_repeats:
+        entries.append(("variable repeated", "shown again"))
     parts, x = [], 0.0
-    for kind in KINDS:
-        if kind in kinds:
-            parts.append(f'<rect class="{kind.name}" x="{_n(x)}" width="14" height="14" rx="4"/>\n')
-            parts.append(f'<text class="facts" x="{_n(x + 20)}" y="11">{kind.name}</text>\n')
-            x += 40 + 7.2 * len(kind.name)
-    return Panel("".join(parts), x, 14.0)
+    for css, text in entries:
+        parts.append(f'<rect class="{css}" x="{_n(x)}" y="0.5" width="20" height="14" rx="4"/>\n')
+        parts.append(f'<text class="facts" x="{_n(x + 27)}" y="12">{text}</text>\n')
+        x += 46 + 7.2 * len(text)
+    return Panel("".join(parts), x, 15.0)
 
 
 # SVG
@@ -356,37 +370,42 @@ INSET = 4.0
 STRIP = 16.0
 LINE = {"name": 17.0, "detail": 14.0, "type": 14.0}
 # The width of a letter, generous for the widest of the fonts in STYLE, since the browser's choice is not known.
-LETTER = {"name": 8.8, "detail": 6.1, "type": 6.4, "output": 6.8, "update": 6.8, "unused": 6.8, "inner": 6.8}
+LETTER = {"name": 9.2, "detail": 6.1, "type": 6.4, "output": 6.8, "update": 6.8, "unused": 6.8, "inner": 6.8}
 LONGEST = 40
 FAR = 2
 """Layers between two users of a leaf above which the leaf is shown again."""
 
-STYLE = """
-text { font-family: ui-sans-serif, system-ui, "Segoe UI", Helvetica, Arial, "DejaVu Sans", sans-serif; fill: #0f172a }
-.paper { fill: #ffffff }
-.frame { fill: #fdf2f8; fill-opacity: .5; stroke: #db2777; stroke-dasharray: 6 4 }
-.title { font-size: 18px; font-weight: 600 }
-.facts { font-size: 12px; fill: #475569 }
-.bar-name { font-size: 12px; text-anchor: end }
-.node text, .operand { text-anchor: middle }
-.name { font-size: 13px; font-weight: 600 }
-.detail { font-size: 10px; fill: #475569; font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace }
-.type { font-size: 10.5px; fill: #334155; font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace }
-.operand { font-size: 9px; fill: #64748b }
-.node .strip { font-size: 10px; font-weight: 600; fill: #ffffff }
-.output { fill: #0f172a } .update { fill: #7c3aed } .unused { fill: #64748b } .inner { fill: #db2777 }
-.repeated { stroke-dasharray: 4 3; fill-opacity: .5 }
-.edge { fill: none; stroke-width: 1.4; marker-end: url(#arrow) }
-.edge:hover { stroke-width: 3; stroke: #0f172a }
-.node:hover > rect:first-of-type { stroke-width: 2.6 }
-.from-value { stroke: #94a3b8 } .from-input { stroke: #60a5fa } .from-variable { stroke: #a78bfa }
-.from-constant { stroke: #94a3b8 } .from-elementwise { stroke: #94a3b8 }
-""" + "".join(f".{k.name} {{ fill: {k.fill}; stroke: {k.line}; stroke-width: 1.2 }}\n" for k in KINDS)
-
-
+SANS = 'ui-sans-serif, system-ui, "Segoe UI", Helvetica, Arial, "DejaVu Sans", sans-serif'
+MONO = 'ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace'
+RULES = {
+    "text": f"font-family: {SANS}; fill: #0f172a",
+    ".paper": "fill: #ffffff",
+    ".frame": "fill: #fdf2f8; fill-opacity: .5; stroke: #db2777; stroke-dasharray: 6 4",
+    ".title": "font-size: 18px; font-weight: 600",
+    ".facts": "font-size: 12px; fill: #475569",
+    ".bar-name": "font-size: 12px; text-anchor: end",
+    ".node text": "text-anchor: middle",
+    ".name": "font-size: 13px; font-weight: 600",
+    ".detail": f"font-size: 10px; fill: #475569; font-family: {MONO}",
+    ".type": f"font-size: 10.5px; fill: #334155; font-family: {MONO}",
+    ".operand": "font-size: 9px; fill: #64748b; text-anchor: middle",
+    ".node .strip": "font-size: 10px; font-weight: 600; fill: #ffffff",
+    ".output": "fill: #0f172a",
+    ".update": "fill: #7c3aed",
+    ".unused": "fill: #64748b",
+    ".inner": "fill: #db2777",
+    **{f".{k.name}": f"fill: {k.fill}; stroke: {k.line}; stroke-width: 1.2" for k in KINDS},
+    ".repeated": "stroke-dasharray: 4 3; fill-opacity: .5",
+    ".edge": "fill: none; stroke: #94a3b8; stroke-width: 1.4; marker-end: url(#graphc-arrow)",
+    ".from-input": "stroke: #60a5fa",
+    ".from-variable": "stroke: #a78bfa",
+    ".edge:hover": "stroke: #0f172a; stroke-width: 3",
+    ".node:hover > rect:first-of-type": "stroke-width: 2.6",
+}
+STYLE = "".join(f".graphc {selector} {{ {rules} }}\n" for selector, rules in RULES.items())
 ARROW = (
-    '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="5" markerHeight="5" orient="auto">'
-    '<path d="M0 .5L8 4L0 7.5z" fill="#64748b"/></marker></defs>\n'
+    '<defs><marker id="graphc-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="5" markerHeight="5" '
+    'orient="auto"><path d="M0 .5L8 4L0 7.5z" fill="#64748b"/></marker></defs>\n'
 )
 
 

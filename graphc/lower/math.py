@@ -143,6 +143,18 @@ def _select(condition: _Term, x: _Term | Number, y: _Term | Number) -> _Term:
     return _apply("select", condition, _number(x, like), _number(y, like))
 
 
+def _sum(x: _Term | Number, y: _Term) -> tuple[_Term, _Term]:
+    """Return x + y rounded, and what that lacks, for |x| >= |y| or x = 0."""
+    total = x + y
+    return total, y - (total - x)
+
+
+def _product(x: _Term, y: _Term | Number) -> tuple[_Term, _Term]:
+    """Return x * y rounded, and what that lacks."""
+    product = x * y
+    return product, _fma(x, y, -product)
+
+
 def _polynomial(x: _Term, coefficients: Sequence[float]) -> _Term:
     """Return c0 + c1 x + c2 x^2 + ..., by Horner's rule."""
     result = _number(coefficients[-1], x)
@@ -219,10 +231,10 @@ def _squarable(x: _Term) -> _Term:
     return _select(abs(x) < _format(x).negligible, 0.0, x)
 
 
-def _round(x: _Term, factor: Number = 1) -> tuple[_Term, _Term]:
+def _round(x: _Term, factor: Number | None = None) -> tuple[_Term, _Term]:
     """Return x * factor rounded to an integer k, |k| < 2**22, and that integer in the low bits of a word."""
     magic = _format(x).round_to_int
-    shifted = _fma(x, factor, magic)
+    shifted = x + magic if factor is None else _fma(x, factor, magic)
     return shifted - magic, _bits(shifted)
 
 
@@ -323,8 +335,8 @@ def _sigmoid(x: _Term) -> _Term:
     # With e = exp(-|x|) = p 2^k: 1 / (1 + e) for x >= 0, else p / (1 + e) 2^k, divided with one step of correction.
     e_scale = _select(below > -40.0, _power_of_two(k, x.dtype), 0.0)
     e = p * e_scale
-    divisor = e + 1.0
-    divisor_low = (1.0 - divisor + e) + p_low * e_scale
+    divisor, divisor_low = _sum(1.0, e)
+    divisor_low = divisor_low + p_low * e_scale
     negative = x < 0.0
     dividend, dividend_low = _select(negative, p, 1.0), _select(negative, p_low, 0.0)
     inverse = 1.0 / divisor
@@ -336,13 +348,13 @@ def _sigmoid(x: _Term) -> _Term:
     return _fma(rest, inverse, quotient) * scale * scale_too
 
 
-# (tanh(x) - x) / x^3 as a polynomial in x^2 on |x| <= 0.6, relative error of tanh(x): 2^-28.4 and 2^-57.8.
+# (tanh(x) - x) / x^3 as a polynomial in x^2 on |x| <= 0.8, relative error of tanh(x): 2^-28.0 and 2^-56.9.
 _TANH = {
-    FLOAT32: (-0.333333, 0.13331936, -0.053784717, 0.020798625, -0.0058979667),
+    FLOAT32: (-0.333333, 0.13332242, -0.053853597, 0.021306526, -0.0074141696, 0.001587038),
     FLOAT64: (
-        -0.33333333333333126, 0.13333333333299768, -0.053968253949336, 0.021869488003368236, -0.00886322678702804,
-        0.003592037451341322, -0.0014552157152514465, 0.0005871895213924838, -0.00023039902032208592,
-        7.931643617180603e-05, -1.717993826355856e-05,
+        -0.33333333333333043, 0.1333333333329728, -0.05396825395257096, 0.02186948819155684, -0.008863231047963858,
+        0.003592090409169126, -0.001455619704137526, 0.0005891690923700958, -0.00023668478336341176,
+        9.19335750993316e-05, -3.204836383244515e-05, 8.544155909457758e-06, -1.2323144101794378e-06,
     ),
 }  # fmt: skip
 
@@ -354,7 +366,7 @@ def _tanh(x: _Term) -> _Term:
     square = factor * factor
     small = _fma(square * factor, _polynomial(square, _TANH[x.dtype]), a)
     large = 1.0 - 2.0 / (_exp_moderate(a + a) + 1.0)
-    return _copysign(_select(a < 0.6, small, large), x)
+    return _copysign(_select(a < 0.8, small, large), x)
 
 
 # Logarithms.
@@ -379,25 +391,21 @@ def _log1p_rest(f: _Term) -> _Term:
     return f * f * _fma(f, _polynomial(f, _LOG[f.dtype]), -0.5)
 
 
-def _exponent_bits(x: _Term) -> _Term:
-    """Return, in the exponent's place, k with sqrt(1/2) <= x / 2^k < sqrt(2), for normal x > 0."""
+def _exponent(x: _Term) -> tuple[_Term, _Term]:
+    """Return, in the exponent's place and as a float, k with sqrt(1/2) <= x / 2^k < sqrt(2), for normal x > 0."""
     form = _format(x)
-    above = _bits(x) + (form.one - _SQRT_HALF_BITS[x.dtype])
-    return (above & (-1 << form.mantissa)) - form.one
-
-
-def _float_of_exponent(k: _Term, dtype: DType) -> _Term:
-    """Return k in the exponent's place as a float."""
-    form = _FORMATS[dtype]
-    biased = (k + form.one) >> form.mantissa
-    magic = 2.0**form.mantissa
-    return (biased | int(dtype.type(magic).view(form.unsigned))).bitcast(dtype) - (magic + form.bias)
+    biased = _bits(x) + (form.one - _SQRT_HALF_BITS[x.dtype])
+    # The bits of an integer below 2^mantissa, as the last bits of 2^mantissa plus that integer.
+    offset = 2.0**form.mantissa
+    offset_bits = int(x.dtype.type(offset).view(form.unsigned))
+    k = ((biased >> form.mantissa) | offset_bits).bitcast(x.dtype) - (offset + form.bias)
+    return (biased & (-1 << form.mantissa)) - form.one, k
 
 
 def _split_normal(x: _Term) -> tuple[_Term, _Term]:
     """Return f and k with x = (1 + f) 2^k, sqrt(1/2) <= 1 + f < sqrt(2), for normal x > 0."""
-    k = _exponent_bits(x)
-    return (_bits(x) - k).bitcast(x.dtype) - 1.0, _float_of_exponent(k, x.dtype)
+    k_bits, k = _exponent(x)
+    return (_bits(x) - k_bits).bitcast(x.dtype) - 1.0, k
 
 
 def _split(x: _Term) -> tuple[_Term, _Term]:
@@ -417,9 +425,8 @@ def _with_log_limits(x: _Term, result: _Term) -> _Term:
 def _log_of_product(k: _Term, f: _Term, f_low: _Term | None = None) -> _Term:
     """Return log(2^k (1 + f + f_low))."""
     form = _format(f)
-    high = k * form.ln2_high
-    total = high + f
-    low = _fma(k, form.ln2_low, f - (total - high))
+    total, low = _sum(k * form.ln2_high, f)
+    low = _fma(k, form.ln2_low, low)
     if f_low is None:
         return total + (_log1p_rest(f) + low)
     return total + (_log1p_rest(_squarable(f)) + (low + _fma(-f, f_low, f_low)))
@@ -430,38 +437,38 @@ def _log(x: _Term) -> _Term:
     return _with_log_limits(x, _log_of_product(k, f))
 
 
-def _log_in_base(x: _Term, log_2: Pair, log_e: Pair) -> _Term:
-    f, k = _split(x)
-    high = f * log_e[0]
-    low = _fma(f, log_e[0], -high) + _fma(_log1p_rest(f), log_e[0], f * log_e[1])
-    exponent = k * log_2[0]
-    total = exponent + high
-    return _with_log_limits(x, total + ((high - (total - exponent)) + _fma(k, log_2[1], low)))
+def _scaled_log1p(f: _Term, factor: Pair) -> tuple[_Term, _Term]:
+    """Return log(1 + f) times a factor, as a sum of two."""
+    high, low = _product(f, factor[0])
+    return high, low + _fma(_log1p_rest(f), factor[0], f * factor[1])
 
 
 def _log2(x: _Term) -> _Term:
-    return _log_in_base(x, (1.0, 0.0), _LOG2_E[x.dtype])
+    f, k = _split(x)
+    high, low = _scaled_log1p(f, _LOG2_E[x.dtype])
+    total, rest = _sum(k, high)
+    return _with_log_limits(x, total + (rest + low))
 
 
 def _log10(x: _Term) -> _Term:
-    return _log_in_base(x, _LOG10_2[x.dtype], _LOG10_E[x.dtype])
+    f, k = _split(x)
+    high, low = _scaled_log1p(f, _LOG10_E[x.dtype])
+    k_high, k_low = _LOG10_2[x.dtype]
+    total, rest = _sum(k * k_high, high)
+    return _with_log_limits(x, total + (rest + _fma(k, k_low, low)))
 
 
 def _log1p_finite(x: _Term, x_low: _Term | None = None) -> _Term:
     """Return log(1 + x + x_low) for finite x > -1."""
     form = _format(x)
-    k = _exponent_bits(x + 1.0)
-    scaled = (_bits(x) - k).bitcast(x.dtype)  # x 2^-k
-    # 2^-k, but 0 where it is subnormal.
-    k_float = _float_of_exponent(k, x.dtype)
-    inverse = (form.one - k).bitcast(x.dtype)
-    inverse = _select(k_float < form.bias - 0.5, inverse, 0.0)
-    offset = inverse - 1.0
-    f = offset + scaled
-    f_low = scaled - (f - offset)
+    k_bits, k = _exponent(x + 1.0)
+    scaled = (_bits(x) - k_bits).bitcast(x.dtype)  # x 2^-k
+    inverse = (form.one - k_bits).bitcast(x.dtype)
+    inverse = _select(k < form.bias - 0.5, inverse, 0.0)  # 2^-k, but 0 where that is subnormal
+    f, f_low = _sum(inverse - 1.0, scaled)
     if x_low is not None:
         f_low = _fma(x_low, inverse, f_low)
-    return _log_of_product(k_float, f, f_low)
+    return _log_of_product(k, f, f_low)
 
 
 def _log1p(x: _Term) -> _Term:
@@ -494,7 +501,7 @@ _ERF = {
     ),
 }  # fmt: skip
 
-# -log(erfc(x)) as a polynomial in x, error relative to erf(x): 2^-28.8 for 0.85 <= x <= 3.95, 2^-57.0 for 1 <= x <= 5.95.
+# -log(erfc(x)) as a polynomial in x, error relative to erf(x): 2^-28.8 on [0.85, 3.95] and 2^-57.0 on [1, 5.95].
 _ERFC = {
     FLOAT32: (0.000104554696, 1.1280608, 0.6365194, 0.104525425, -0.022518741, 0.0031177548, -0.00020366408),
     FLOAT64: (
@@ -570,18 +577,15 @@ def _pow64_of_magnitude(x: _Term, y: _Term) -> _Term:
     log2, log2_low = _log2_to_66_bits(x)
     y = _minimum(_maximum(y, -(2.0**70)), 2.0**70)  # |log2(x)| >= 2^-53, if not 0
     log2 = _with_pow_limits(x, log2)
-    exponent = log2 * y
-    exponent_low = _fma(log2, y, -exponent) + log2_low * y
+    exponent, exponent_low = _product(log2, y)
+    exponent_low = exponent_low + log2_low * y
     lowest, highest = -1076.0, 1025.0
     clamped = _minimum(_maximum(exponent, lowest), highest)
     whole, whole_bits = _round(clamped)
-    rest = clamped - whole
-    rest_low = _select(_equal(clamped, exponent), exponent_low, 0.0)
-    part = rest + rest_low
-    part_low = rest_low - (part - rest)
+    part, part_low = _sum(clamped - whole, _select(_equal(clamped, exponent), exponent_low, 0.0))
     ln_2, ln_2_low = _LN_2[FLOAT64]
-    r = part * ln_2
-    r_low = _fma(part, ln_2, -r) + _fma(part, ln_2_low, part_low * ln_2)
+    r, r_low = _product(part, ln_2)
+    r_low = r_low + _fma(part, ln_2_low, part_low * ln_2)
     scale, scale_too = _power_of_two_factors(whole_bits, FLOAT64)
     scale_too = _select(exponent < lowest, 0.0, scale_too)
     return (_fma(r, _exp_slope(r), r_low) + 1.0) * scale * scale_too
@@ -589,30 +593,27 @@ def _pow64_of_magnitude(x: _Term, y: _Term) -> _Term:
 
 def _log2_to_66_bits(x: _Term) -> tuple[_Term, _Term]:
     """Return log2(x) as a sum of two floats for finite x > 0."""
-    # log(1 + f) = 2 atanh(s), s = f / (2 + f); each quantity is a rounded value and what that lacks.
+    # log(1 + f) = 2 atanh(s), s = f / (2 + f), atanh(s) = s + s^3 factor; all as sums of two.
     f, k = _split(x)
-    divisor = f + 2.0
-    divisor_low = f - (divisor - 2.0)
+    divisor, divisor_low = _sum(2.0, f)
     inverse = 1.0 / divisor
     s = f * inverse
     s_low = _fma(-s, divisor_low, _fma(-s, divisor, f)) * inverse
-    square = s * s
-    square_low = _fma(s, s, -square) + (s + s) * s_low
-    # atanh(s) = s + s (square * factor)
-    tail = square * _polynomial(square, _ATANH)
-    factor = tail + _THIRD
-    factor_low = (_THIRD - factor + tail) + _fma(square_low, _ATANH[0], _THIRD_LOW)
-    cubic = square * factor
-    cubic_low = _fma(square, factor, -cubic) + _fma(square, factor_low, square_low * factor)
-    product = s * cubic
-    product_low = _fma(s, cubic, -product) + _fma(s, cubic_low, s_low * cubic)
-    atanh = s + product
-    atanh_low = (s - atanh + product) + (s_low + product_low)
+    square, square_low = _product(s, s)
+    square_low = square_low + (s + s) * s_low
+    factor, factor_low = _sum(_THIRD, square * _polynomial(square, _ATANH))
+    factor_low = factor_low + _fma(square_low, _ATANH[0], _THIRD_LOW)
+    cubic, cubic_low = _product(square, factor)
+    cubic_low = cubic_low + _fma(square, factor_low, square_low * factor)
+    rest, rest_low = _product(s, cubic)
+    rest_low = rest_low + _fma(s, cubic_low, s_low * cubic)
+    atanh, atanh_low = _sum(s, rest)
+    atanh_low = atanh_low + (s_low + rest_low)
     log2_e, log2_e_low = _LOG2_E[FLOAT64]
-    high = atanh * (2 * log2_e)
-    low = _fma(atanh, 2 * log2_e, -high) + _fma(atanh, 2 * log2_e_low, atanh_low * (2 * log2_e))
-    total = k + high
-    return total, (high - (total - k)) + low
+    high, low = _product(atanh, 2 * log2_e)
+    low = low + _fma(atanh, 2 * log2_e_low, atanh_low * (2 * log2_e))
+    total, total_low = _sum(k, high)
+    return total, total_low + low
 
 
 # Sine and cosine.
@@ -697,11 +698,10 @@ def _reduce_sin64(a: _Term) -> tuple[_Term, _Term, _Term]:
     top = (fraction & -(2**11)).bitcast(np.dtype("int64")).cast(FLOAT64)
     bottom = (fraction & (2**11 - 1)).bitcast(np.dtype("int64")).cast(FLOAT64)
     bottom = _fma((low << 2 >> 1).bitcast(np.dtype("int64")).cast(FLOAT64), 2.0**-63, bottom)
-    total = top + bottom
-    total_low = bottom - (total - top)
+    total, total_low = _sum(top, bottom)
     scale, scale_low = _HALF_PI * 2.0**-64, _HALF_PI_LOW * 2.0**-64
-    r = total * scale
-    return r, _fma(total, scale, -r) + _fma(total, scale_low, total_low * scale), quarters
+    r, r_low = _product(total, scale)
+    return r, r_low + _fma(total, scale_low, total_low * scale), quarters
 
 
 def _product_high(x: _Term, y: _Term) -> _Term:
@@ -719,8 +719,7 @@ def _sin_and_cos(r: _Term, r_low: _Term) -> tuple[_Term, _Term]:
     sin_rest = square * factor * _polynomial(square, _SIN[r.dtype])
     cos_rest = square * _polynomial(square, _COS[r.dtype])
     half = square * 0.5
-    cos = 1.0 - half
-    cos_low = (1.0 - cos) - half
+    cos, cos_low = _sum(1.0, -half)
     return r + _fma(r_low, cos, sin_rest), cos + _fma(square, cos_rest, _fma(-r, r_low, cos_low))
 
 

@@ -1,0 +1,1 @@
+"""The functions on Tensors, by family; `graphc` exports them all."""

@@ -1,0 +1,276 @@
+"""Reductions: sums, means, extremes and where they lie.
+
+`axis` is an int, a tuple (an empty one reduces nothing) or None for all axes; `keepdims` leaves reduced axes as size 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphc.array.convert import ArrayLike, as_float, as_node, axis_index, axis_indices, cast_to
+from graphc.array.handle import wrap
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir import dims
+from graphc.ir.graph import Node, Reduction, literal
+from graphc.ir.types import BOOL, FLOAT64, INT64, as_dtype
+from graphc.ops import elementwise as elementwise_ops
+from graphc.ops import reduce as ops
+from graphc.ops.elementwise import eq, iota, lt, ne, size, stop_gradient, where
+from graphc.ops.shape import reshape
+
+if TYPE_CHECKING:
+    from graphc.tensor import Tensor
+
+Axis = int | Sequence[int] | None
+
+
+def _reduced(op: Reduction, name: str, node: Node, axis: Axis, keepdims: bool) -> Node:
+    axes = tuple(sorted(axis_indices(name, axis, node.ndim)))
+    empty = [k for k in axes if node.shape[k] == 0]
+    if empty and op.init(node.dtype) is None:
+        raise ShapeError(f"{name}: axis {empty[0]} of {node.type} has size 0, and nothing has no {name}")
+    result = op(node, axis=axes) if axes else node
+    return _with_kept(result, node, axes) if keepdims else result
+
+
+def _with_kept(result: Node, node: Node, axes: Sequence[int]) -> Node:
+    if not axes:
+        return result
+    return reshape(result, shape=tuple(1 if k in axes else s for k, s in enumerate(node.shape)))
+
+
+def _summed_dtype(node: Node, dtype: Any) -> np.dtype[Any]:
+    """Return the dtype of a sum: small integers and bools add up in 64 bits, as in NumPy."""
+    if dtype is not None:
+        return as_dtype(dtype)
+    if node.dtype.kind in "bi":
+        return INT64
+    return np.dtype("uint64") if node.dtype.kind == "u" else node.dtype
+
+
+def sum(x: ArrayLike, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """Add up the elements along axes, as `dtype`.
+
+    Bools and signed integers add up as int64, unsigned ones as uint64, floats in their own dtype. Nothing sums to 0.
+
+    >>> gx.sum(gx.placeholder((3, 4), name="x"), axis=1)
+    <Tensor f32[3] = sum(x)>
+    """
+    node = as_node("sum", x)
+    return wrap(_reduced(ops.sum, "sum", cast_to(node, _summed_dtype(node, dtype)), axis, keepdims))
+
+
+def prod(x: ArrayLike, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """Multiply the elements along axes, as `dtype` (see `sum`). Nothing multiplies to 1.
+
+    The gradient is exact where elements are zero.
+
+    >>> gx.prod(gx.placeholder((3, 4), name="x"), axis=(0, 1)).shape
+    ()
+    """
+    node = as_node("prod", x)
+    return wrap(_reduced(ops.prod, "prod", cast_to(node, _summed_dtype(node, dtype)), axis, keepdims))
+
+
+def max(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Return the largest element along axes, NaN if any is; tied elements share the cotangent equally.
+
+    >>> gx.max(gx.placeholder((3, 4), name="x"), axis=0)
+    <Tensor f32[4] = max(x)>
+    """
+    return wrap(_reduced(ops.max, "max", as_node("max", x), axis, keepdims))
+
+
+def min(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Return the smallest element along axes, NaN if any is; tied elements share the cotangent equally.
+
+    >>> gx.min(gx.placeholder((3, 4), name="x"), axis=0)
+    <Tensor f32[4] = min(x)>
+    """
+    return wrap(_reduced(ops.min, "min", as_node("min", x), axis, keepdims))
+
+
+def any(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Return whether an element along axes is true; numbers are where they are not 0.
+
+    >>> gx.any(gx.placeholder((3, 4), "bool", name="p"), axis=0)
+    <Tensor bool[4] = any(p)>
+    """
+    return wrap(_reduced(ops.any_, "any", cast_to(as_node("any", x), BOOL), axis, keepdims))
+
+
+def all(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Return whether all elements along axes are true; numbers are where they are not 0.
+
+    >>> gx.all(gx.placeholder((3, 4), "bool", name="p"), axis=0)
+    <Tensor bool[4] = all(p)>
+    """
+    return wrap(_reduced(ops.all_, "all", cast_to(as_node("all", x), BOOL), axis, keepdims))
+
+
+def count_nonzero(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Return the number of elements along axes that are not 0, as int64.
+
+    >>> gx.count_nonzero(gx.placeholder((3, 4), name="x")).dtype
+    dtype('int64')
+    """
+    truth = cast_to(as_node("count_nonzero", x), BOOL)
+    return wrap(_reduced(ops.sum, "count_nonzero", cast_to(truth, INT64), axis, keepdims))
+
+
+# Averages.
+
+
+def _averaged(name: str, x: ArrayLike, dtype: Any) -> Node:
+    node = as_node(name, x)
+    wanted = as_dtype(dtype) if dtype is not None else (node.dtype if node.dtype.kind == "f" else FLOAT64)
+    if wanted.kind != "f":
+        raise DTypeError(f"{name}: dtype must be floating-point, got {wanted.name}")
+    return cast_to(node, wanted)
+
+
+def _length(node: Node, axis: Axis) -> Node:
+    """Return the number of elements that a reduction over `axis` takes in, in the node's dtype."""
+    total = dims.product(node.shape[k] for k in axis_indices("mean", axis, node.ndim))
+    return literal(total, node.dtype) if isinstance(total, int) else cast_to(size(value=total), node.dtype)
+
+
+def _mean(name: str, node: Node, axis: Axis, keepdims: bool) -> Node:
+    return _reduced(ops.sum, name, node, axis, keepdims) / _length(node, axis)
+
+
+def mean(x: ArrayLike, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
+    """Return the average along axes: floats in their own dtype, others as float64; NaN of nothing.
+
+    >>> gx.mean(gx.placeholder((3, 4), name="x"), axis=0).shape
+    (4,)
+    """
+    return wrap(_mean("mean", _averaged("mean", x, dtype), axis, keepdims))
+
+
+def var(
+    x: ArrayLike,
+    /,
+    axis: Axis = None,
+    *,
+    dtype: Any = None,
+    correction: float = 0,
+    ddof: float | None = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """Return the mean squared distance from the mean, with n - correction in place of n elements.
+
+    `ddof` is NumPy's name for `correction`.
+
+    >>> gx.var(gx.placeholder((3, 4), name="x"), axis=0, correction=1).shape
+    (4,)
+    """
+    return wrap(_variance("var", _averaged("var", x, dtype), axis, correction if ddof is None else ddof, keepdims))
+
+
+def std(
+    x: ArrayLike,
+    /,
+    axis: Axis = None,
+    *,
+    dtype: Any = None,
+    correction: float = 0,
+    ddof: float | None = None,
+    keepdims: bool = False,
+) -> Tensor:
+    """Return the square root of `var`.
+
+    >>> gx.std(gx.placeholder((3, 4), name="x"), axis=0).shape
+    (4,)
+    """
+    variance = _variance("std", _averaged("std", x, dtype), axis, correction if ddof is None else ddof, keepdims)
+    return wrap(elementwise_ops.sqrt(variance))
+
+
+def _variance(name: str, node: Node, axis: Axis, correction: float, keepdims: bool) -> Node:
+    axes = axis_indices(name, axis, node.ndim)
+    distance = node - repeated(_mean(name, node, axis, keepdims=False), node, axes)
+    total = _reduced(ops.sum, name, distance * distance, axis, keepdims)
+    length = _length(node, axis)
+    return total / (
+        length if correction == 0 else elementwise_ops.maximum(length - float(correction), literal(0, node.dtype))
+    )
+
+
+def repeated(result: Node, node: Node, axes: Sequence[int]) -> Node:
+    """Return a reduction of `node` over `axes` ready to meet its elements; rank 0 already is."""
+    return ops.spread(result, node, tuple(axes)) if 0 < result.ndim < node.ndim else result
+
+
+# Positions.
+
+
+def argmax(x: ArrayLike, /, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+    """Return the position of the largest element along an axis, or in the flattened x, as int64.
+
+    It is that of the first NaN if there is one, else of the first maximum.
+
+    >>> gx.argmax(gx.placeholder((3, 4), name="x"), axis=1).dtype
+    dtype('int64')
+    """
+    return wrap(_position(ops.max, "argmax", as_node("argmax", x), axis, keepdims))
+
+
+def argmin(x: ArrayLike, /, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
+    """Return the position of the smallest element along an axis, or in the flattened x, as int64.
+
+    It is that of the first NaN if there is one, else of the first minimum.
+
+    >>> gx.argmin(gx.placeholder((3, 4), name="x"), axis=1).dtype
+    dtype('int64')
+    """
+    return wrap(_position(ops.min, "argmin", as_node("argmin", x), axis, keepdims))
+
+
+def _position(extreme: Reduction, name: str, x: Node, axis: int | None, keepdims: bool) -> Node:
+    node = x if axis is not None else reshape(x, shape=(x.tensor_type.size,))
+    place = 0 if axis is None else axis_index(name, axis, x.ndim)
+    found = _reduced(extreme, name, node, place, keepdims=False)
+    hit = eq(node, repeated(found, node, (place,)))
+    if node.dtype.kind == "f":
+        hit = elementwise_ops.bitwise_or(hit, ne(node, node))
+    places = iota(shape=node.shape, axis=place, dtype=INT64)
+    first = ops.min(where(hit, places, literal(np.iinfo(np.int64).max, INT64)), axis=(place,))
+    if not keepdims:
+        return first
+    return _with_kept(first, x, tuple(range(x.ndim)) if axis is None else (place,))
+
+
+# Sums of exponentials.
+
+
+def logsumexp(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
+    """Return log(sum(exp(x))) along axes, without overflow; -inf where all elements are -inf.
+
+    >>> gx.logsumexp(gx.placeholder((3, 4), name="x"), axis=1).shape
+    (3,)
+    """
+    node = as_float("logsumexp", x)
+    axes = tuple(sorted(axis_indices("logsumexp", axis, node.ndim)))
+    return wrap(log_sum_exp("logsumexp", node, axes, keepdims))
+
+
+def finite_max(name: str, node: Node, axes: tuple[int, ...]) -> Node:
+    """Return the largest element as a constant to shift by; 0 where it is infinite or NaN."""
+    largest = stop_gradient(_reduced(ops.max, name, node, axes, keepdims=False))
+    is_finite = lt(elementwise_ops.abs(largest), literal(np.inf, node.dtype))
+    return where(is_finite, largest, literal(0, node.dtype))
+
+
+def log_sum_exp(name: str, node: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
+    """Return log(sum(exp(node))): any shift cancels, and that by the largest element keeps exp in range."""
+    shift = finite_max(name, node, axes)
+    total = _reduced(ops.sum, name, elementwise_ops.exp(node - repeated(shift, node, axes)), axes, keepdims=False)
+    result = elementwise_ops.log(total) + shift
+    return _with_kept(result, node, axes) if keepdims else result
+
+
+amax, amin = max, min

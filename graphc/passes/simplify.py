@@ -1,0 +1,232 @@
+"""simplify: algebra. The same values with less work, by rules that are exact unless `fast_math` asks for more.
+
+Exact means the same bits for every input, NaN for NaN, infinities and signs of zero included. So x + 0 stays (it makes
+0 of -0) but x - 0 goes, x * 0 stays, and x == x stays for floats (it is the test for NaN). Rules with `ulps` replace a
+function by arithmetic that is at least as accurate as the function promises to be. FAST rules may change NaN, infinity,
+signs of zero and rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from graphc.ir.graph import OPS, Graph, Node, known_value, literal
+from graphc.ir.rewrite import Attr, Match, OnFire, Rule, apply_rules, call, constant, into_bodies, variables
+from graphc.ops.elementwise import cast
+from graphc.passes.array_rules import ARRAY_RULES, FAST_ARRAY_RULES
+from graphc.passes.canonicalize import canonical_rules
+
+c, k, p, q = constant("c"), constant("k"), *variables("p", "q")
+x, y, z = variables("x", "y", "z")
+
+MANTISSA = {np.dtype("float32"): 24, np.dtype("float64"): 53}
+"""Integers below 2 to this power are exact in the dtype."""
+
+
+def simplify(graph: Graph, fast_math: bool = False, on_fire: OnFire | None = None) -> Graph:
+    """Return `graph` with RULES applied, and FAST too with fast_math; itself when none matches.
+
+    The rules of canonicalize run along, so that what one rule makes is in the form that the next one expects.
+    """
+    rules = (*canonical_rules(), *RULES, *(FAST if fast_math else ()))
+    return into_bodies(lambda g: apply_rules(g, rules, on_fire))(graph)
+
+
+def _is_integer(m: Match) -> bool:
+    return m.node.dtype.kind in "iu"
+
+
+def _is_float(m: Match) -> bool:
+    return bool(m.node.dtype.kind == "f")
+
+
+def _has_no_nan(m: Match) -> bool:
+    """Tell whether x cannot be NaN because of its dtype."""
+    return bool(m["x"].dtype.kind != "f")
+
+
+def _with(value: Callable[..., object], *names: str) -> Callable[[Match], Node]:
+    """Return a right side that is a constant, computed from constants of the left."""
+
+    def build(m: Match) -> Node:
+        with np.errstate(all="ignore"):
+            return literal(value(*[known_value(m[n]) for n in names]), m.node.dtype)
+
+    return build
+
+
+# Sums and products.
+
+ARITHMETIC = (
+    Rule("mul_one", x * 1, x),
+    Rule("div_one", x / 1, x),
+    # -0 is the identity of float addition: 0 + -0 = 0 and -0 + -0 = -0. For integers it reads 0.
+    Rule("add_minus_zero", x + -0.0, x),
+    Rule("sub_constant", x - c, lambda m: m["x"] + _with(np.negative, "c")(m)),
+    Rule("sub_from_minus_zero", -0.0 - x, -x),
+    Rule("mul_minus_one", x * -1, -x),
+    Rule("div_minus_one", x / -1, -x),
+    Rule("neg_neg", call("neg", -x), x),
+    Rule("add_neg", x + (-y), x - y),
+    Rule("neg_add", (-x) + y, y - x),
+    Rule("sub_neg", x - (-y), x + y),
+    # Signs move out of products, to meet a sum, or into a constant.
+    Rule("neg_times_constant", (-x) * c, lambda m: m["x"] * _with(np.negative, "c")(m)),
+    Rule("neg_of_times_constant", -(x * c), lambda m: m["x"] * _with(np.negative, "c")(m)),
+    Rule("neg_over_constant", (-x) / c, lambda m: m["x"] / _with(np.negative, "c")(m)),
+    Rule("neg_of_over_constant", -(x / c), lambda m: m["x"] / _with(np.negative, "c")(m)),
+    Rule("neg_of_constant_over", -(c / x), lambda m: _with(np.negative, "c")(m) / m["x"]),
+    Rule("neg_times", (-x) * y, -(x * y)),
+    Rule("times_neg", x * (-y), -(x * y)),
+    Rule("neg_over", (-x) / y, -(x / y)),
+    Rule("over_neg", x / (-y), -(x / y)),
+    # 1/c is exact, so both sides round the same number once.
+    Rule("div_power_of_two", x / c, lambda m: m["x"] * _with(np.reciprocal, "c")(m), when=lambda m: _inverts(m["c"])),
+    Rule("integer_mul_zero", x * 0, 0, when=_is_integer),
+    Rule("integer_sub_self", x - x, 0, when=_is_integer),
+    Rule("integer_neg_sub", -(x - y), y - x, when=_is_integer),
+    Rule("integer_add_add", (x + c) + k, lambda m: m["x"] + _with(np.add, "c", "k")(m), when=_is_integer),
+    Rule("integer_mul_mul", (x * c) * k, lambda m: m["x"] * _with(np.multiply, "c", "k")(m), when=_is_integer),
+    Rule("integer_divide_one", call("floor_divide", x, 1), x, when=_is_integer),
+    Rule("integer_remainder_one", call("remainder", x, 1), 0, when=_is_integer),
+    Rule("abs_neg", call("abs", -x), call("abs", x), when=lambda m: m.node.dtype.kind != "u"),
+    Rule("abs_abs", call("abs", call("abs", x)), call("abs", x)),
+)
+
+
+def _inverts(node: Node) -> bool:
+    """Tell whether a constant is a power of two whose reciprocal is a number of the dtype too."""
+    value = known_value(node)
+    assert value is not None
+    with np.errstate(all="ignore"):
+        inverse = np.reciprocal(value)
+        is_power = abs(float(np.frexp(value)[0])) == 0.5
+        return is_power and bool(np.isfinite(inverse)) and bool(np.reciprocal(inverse) == value)
+
+
+# Powers: what pow returns for these exponents, from multiplications that round at most as often as pow may be off.
+
+POWERS = (
+    Rule("pow_zero", x**0, 1),
+    Rule("pow_minus_zero", x**-0.0, 1),
+    Rule("pow_one", x**1, x),
+    Rule("pow_two", x**2, x * x, ulps=1),
+    Rule("pow_three", x**3, lambda m: m["x"] * m["x"] * m["x"], ulps=2),
+    Rule("pow_minus_one", x**-1, 1 / x, ulps=1),
+)
+
+# Choices and comparisons.
+
+
+CHOICES = (
+    Rule("where_same", call("where", p, x, x), x),
+    Rule("where_true", call("where", True, x, y), x),
+    Rule("where_false", call("where", False, x, y), y),
+    Rule("where_not", call("where", call("bitwise_not", p), x, y), call("where", p, y, x)),
+    Rule("where_where_true", call("where", p, call("where", p, x, y), z), call("where", p, x, z)),
+    Rule("where_where_false", call("where", p, x, call("where", p, y, z)), call("where", p, x, z)),
+    Rule("max_self", call("maximum", x, x), x),
+    Rule("min_self", call("minimum", x, x), x),
+    Rule("max_lowest", call("maximum", x, -np.inf), x),
+    Rule("min_highest", call("minimum", x, np.inf), x),
+    Rule("max_max", call("maximum", call("maximum", x, y), y), call("maximum", x, y)),
+    Rule("min_min", call("minimum", call("minimum", x, y), y), call("minimum", x, y)),
+    Rule("relu_relu", call("relu", call("relu", x)), call("relu", x)),
+    Rule("lt_self", call("lt", x, x), False),
+    Rule("gt_self", call("gt", x, x), False),
+    Rule("le_self", call("le", x, x), True, when=_has_no_nan),
+    Rule("ge_self", call("ge", x, x), True, when=_has_no_nan),
+    Rule("eq_self", call("eq", x, x), True, when=_has_no_nan),
+    Rule("ne_self", call("ne", x, x), False, when=_has_no_nan),
+    Rule("not_eq", call("bitwise_not", call("eq", x, y)), call("ne", x, y)),
+    Rule("not_ne", call("bitwise_not", call("ne", x, y)), call("eq", x, y)),
+    Rule("not_lt", call("bitwise_not", call("lt", x, y)), call("ge", x, y), when=_has_no_nan),
+    Rule("not_le", call("bitwise_not", call("le", x, y)), call("gt", x, y), when=_has_no_nan),
+    Rule("not_gt", call("bitwise_not", call("gt", x, y)), call("le", x, y), when=_has_no_nan),
+    Rule("not_ge", call("bitwise_not", call("ge", x, y)), call("lt", x, y), when=_has_no_nan),
+)
+
+# Bits.
+
+BITS = (
+    Rule("not_not", call("bitwise_not", call("bitwise_not", x)), x),
+    Rule("and_self", call("bitwise_and", x, x), x),
+    Rule("or_self", call("bitwise_or", x, x), x),
+    Rule("xor_self", call("bitwise_xor", x, x), 0),
+    Rule("and_zero", call("bitwise_and", x, 0), 0),
+    Rule("or_zero", call("bitwise_or", x, 0), x),
+    Rule("xor_zero", call("bitwise_xor", x, 0), x),
+    Rule("and_true", call("bitwise_and", x, True), x),
+    Rule("and_false", call("bitwise_and", x, False), False),
+    Rule("or_true", call("bitwise_or", x, True), True),
+    Rule("or_false", call("bitwise_or", x, False), x),
+    Rule("xor_true", call("bitwise_xor", x, True), call("bitwise_not", x)),
+    Rule("xor_false", call("bitwise_xor", x, False), x),
+)
+
+# Casts and rounding.
+
+
+def keeps_values(source: np.dtype[np.generic], target: np.dtype[np.generic]) -> bool:
+    """Tell whether every value of a dtype is one of another."""
+    if target in MANTISSA and source.kind in "iu":
+        return source.itemsize * 8 - (source.kind == "i") <= MANTISSA[target]
+    return bool(np.can_cast(source, target, "safe"))
+
+
+def _drops_bits_twice(source: Node, middle: np.dtype[np.generic], target: np.dtype[np.generic]) -> bool:
+    """Tell whether integers are cut to their low bits, of which the second cast keeps no more than the first."""
+    are_integers = all(d.kind in "iu" for d in (source.dtype, middle, target))
+    return are_integers and target.itemsize <= middle.itemsize
+
+
+def _cast_cast(m: Match) -> Node | None:
+    source, middle, target = m["x"], m["middle"], m.node.dtype
+    if keeps_values(source.dtype, middle) or _drops_bits_twice(source, middle, target):
+        return cast(source, dtype=target)
+    return None
+
+
+ROUNDINGS = ("floor", "ceil", "trunc", "rint")
+
+CASTS = (
+    Rule("cast_cast", call("cast", call("cast", x, dtype=Attr("middle"))), _cast_cast),
+    *[
+        Rule(f"{outer}_{inner}", call(outer, call(inner, x)), call(inner, x))
+        for outer in ROUNDINGS
+        for inner in ROUNDINGS
+    ],
+)
+
+RULES = (*ARITHMETIC, *POWERS, *CHOICES, *BITS, *CASTS, *ARRAY_RULES)
+
+# Rules for fast_math alone.
+
+
+def _sum_of_scaled(m: Match) -> Node | None:
+    """Scale the sum instead of every term."""
+    factor = m["y"]
+    return OPS["sum"](m["x"], axis=m["axis"]) * factor if not factor.shape and m["x"].shape else None
+
+
+FAST = (
+    Rule("add_zero", x + 0, x, exact=False),
+    Rule("zero_sub", 0 - x, -x, exact=False),
+    Rule("mul_zero", x * 0, 0, when=_is_float, exact=False),
+    Rule("sub_self", x - x, 0, when=_is_float, exact=False),
+    Rule("div_self", x / x, 1, exact=False),
+    Rule("zero_div", 0 / x, 0, exact=False),
+    Rule("neg_sub", -(x - y), y - x, when=_is_float, exact=False),
+    Rule("add_add", (x + c) + k, lambda m: m["x"] + _with(np.add, "c", "k")(m), when=_is_float, exact=False),
+    Rule("mul_mul", (x * c) * k, lambda m: m["x"] * _with(np.multiply, "c", "k")(m), when=_is_float, exact=False),
+    Rule("div_constant", x / c, lambda m: m["x"] * _with(np.reciprocal, "c")(m), exact=False),
+    Rule("pow_half", x**0.5, call("sqrt", x), exact=False),
+    Rule("square_of_sqrt", call("sqrt", x) * call("sqrt", x), x, exact=False),
+    Rule("log_exp", call("log", call("exp", x)), x, exact=False),
+    Rule("exp_log", call("exp", call("log", x)), x, exact=False),
+    Rule("sum_scaled", call("sum", x * y, axis=Attr("axis")), _sum_of_scaled, exact=False),
+    Rule("sum_neg", call("sum", -x, axis=Attr("axis")), -call("sum", x, axis=Attr("axis")), exact=False),
+    *FAST_ARRAY_RULES,
+)

@@ -1,0 +1,111 @@
+"""gradients, pullback, pushforward on Tensors."""
+
+import numpy as np
+import pytest
+
+import graphc as gx
+from tests.running import check_gradients, run
+
+RNG = np.random.default_rng(3)
+
+
+def network(x, w, b, v):
+    return gx.sum(gx.tanh(x @ w + b) @ v)
+
+
+NETWORK = (RNG.normal(size=(5, 3)), RNG.normal(size=(3, 4)), RNG.normal(size=4), RNG.normal(size=(4, 2)))
+
+
+def test_network():
+    check_gradients(network, *NETWORK)
+    check_gradients(network, *NETWORK, order=2, tolerance=1e-5)
+
+
+def test_shapes_of_the_result():
+    x, y = gx.placeholder((3,), "float64"), gx.placeholder((), "float64")
+    loss = gx.sum(x * y)
+    assert gx.gradients(loss, x).shape == (3,)
+    one = gx.gradients(loss, [x])
+    assert isinstance(one, list)
+    assert len(one) == 1
+    assert [g.shape for g in gx.gradients(loss, (x, y, x))] == [(3,), (), (3,)]
+    assert gx.gradients(loss, []) == []
+
+
+def test_variables_and_symbolic_sizes():
+    x = gx.placeholder(("batch", 3), name="x")
+    w, b = gx.variable(np.ones((3, 2), np.float32), name="w"), gx.variable(np.zeros(2, np.float32), name="b")
+    dw, db = gx.gradients(gx.mean(x @ w + b), [w, b])
+    assert (dw.shape, dw.dtype, db.shape) == ((3, 2), np.float32, (2,))
+    values = run([dw, db], {x: np.ones((4, 3))})
+    np.testing.assert_array_equal(values[0], np.full((3, 2), 0.5))
+    np.testing.assert_array_equal(values[1], np.full(2, 0.5))
+
+
+def test_cotangent():
+    x = gx.placeholder((3,), "float64")
+    for cotangent in (np.array([1.0, 2.0, 3.0]), [1, 2, 3], gx.asarray([1.0, 2.0, 3.0])):
+        assert run(gx.gradients(x * x, x, cotangent), {x: [1, 1, 1]}).tolist() == [2, 4, 6]
+    assert run(gx.gradients(gx.sum(x), x, 2), {x: [1, 1, 1]}).tolist() == [2, 2, 2]
+
+
+def test_with_respect_to_what_lies_between():
+    x = gx.placeholder((), "float64")
+    h = x * x
+    y = h * h + h
+    assert run(gx.gradients(y, [h, x]), {x: 2.0}) == [9, 36]
+    assert run(gx.gradients(y, y), {x: 2.0}) == 1
+
+
+def test_unconnected():
+    x, z = gx.placeholder((3,), "float64", name="x"), gx.placeholder((2,), "float64", name="z")
+    for y in (gx.sum(z), gx.sum(gx.stop_gradient(x) * 2), gx.sum(x.astype("int32").astype("float64"))):
+        with pytest.raises(gx.GradientError, match=r"y does not depend on <Tensor x: f64\[3\]>.*unconnected=\"zero\""):
+            gx.gradients(y, x)
+        assert run(gx.gradients(y, x, unconnected="zero"), {x: [1, 2, 3], z: [0, 0]}).tolist() == [0, 0, 0]
+
+
+def test_zero_derivatives_are_zeros_and_not_unconnected():
+    x = gx.placeholder((2,), "float64")
+    for y in (gx.floor(x), gx.sign(x), gx.where(x > 0, 1.0, gx.round(x)), gx.copysign(1.0, x)):
+        assert run(gx.gradients(gx.sum(y), x), {x: [1.5, -2.5]}).tolist() == [0, 0]
+
+
+def test_pullback_and_pushforward():
+    x, y = gx.placeholder((2,), "float64"), gx.placeholder((), "float64")
+    at = {x: [1.0, 2.0], y: 3.0}
+    outputs = {"product": x * y, "sum": gx.sum(x) + y}
+    back = gx.pullback(outputs, [x, y], {"product": [1.0, 10.0], "sum": 100.0})
+    assert [v.tolist() for v in run(back, at)] == [[103, 130], 121]
+    forward = gx.pushforward(outputs, (x, y), ([1.0, 10.0], 100.0))
+    assert list(forward) == ["product", "sum"]
+    assert run(forward["product"], at).tolist() == [103, 230]
+    assert run(forward["sum"], at) == 111
+    assert run(gx.pullback(x, y, [1.0, 1.0]), at) == 0
+    assert run(gx.pushforward(y, x, [1.0, 1.0]), at) == 0
+
+
+def test_mixed_second_order():
+    x = gx.placeholder((3,), "float64")
+    direction = np.array([1.0, -2.0, 0.5])
+    y = gx.sum(gx.exp(x) * gx.sin(x[::-1]))
+    point = np.array([0.1, 0.2, 0.3])
+    reverse = gx.gradients(y, x)
+    over = gx.pushforward(reverse, x, direction)
+    twice = gx.gradients(gx.sum(reverse * direction), x)
+    under = gx.gradients(gx.pushforward(y, x, direction), x)
+    first, second, third = run([over, twice, under], {x: point})
+    np.testing.assert_allclose(first, second, rtol=1e-12)
+    np.testing.assert_allclose(first, third, rtol=1e-12)
+    near = run([reverse], {x: point + 1e-6 * direction})[0] - run([reverse], {x: point - 1e-6 * direction})[0]
+    np.testing.assert_allclose(first, near / 2e-6, rtol=1e-7)
+
+
+def test_long_chains():
+    x = gx.placeholder((), "float64")
+    y = x
+    for _ in range(20_000):
+        y = y * 1.0001 + 1e-6
+    gradient = gx.gradients(y, x)
+    np.testing.assert_allclose(run(gradient, {x: 1.0}), 1.0001**20_000, rtol=1e-10)
+    del y, gradient
