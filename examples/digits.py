@@ -25,7 +25,7 @@ from graphc.inspect.draw import write_svg
 
 LAYERS = (64, 128, 64, 10)
 BATCH = 64
-LEARNING_RATE = 0.1
+LEARNING_RATE = 0.05
 MOMENTUM = 0.9
 
 

@@ -170,6 +170,7 @@ from graphc.array.shape import (
     transpose,
     unstack,
 )
+from graphc.compiler import Executable, Options, compile
 from graphc.errors import (
     ArgumentError,
     DTypeError,
@@ -177,6 +178,7 @@ from graphc.errors import (
     GraphcError,
     InputError,
     InternalError,
+    NaNError,
     OutOfBoundsError,
     ShapeError,
     SymbolicValueError,
@@ -198,10 +200,13 @@ __version__ = "0.1.0"
 __all__ = [
     "ArgumentError",
     "DTypeError",
+    "Executable",
     "GradientError",
     "GraphcError",
     "InputError",
     "InternalError",
+    "NaNError",
+    "Options",
     "OutOfBoundsError",
     "ShapeError",
     "SymbolicValueError",
@@ -247,6 +252,7 @@ __all__ = [
     "cbrt",
     "ceil",
     "clip",
+    "compile",
     "concat",
     "concatenate",
     "constant",

@@ -82,7 +82,8 @@ def _input_cotangents(node: Node, received: list[Node | None], active: set[Node]
             f"gradients: {node.op.name} has no derivative; use stop_gradient on its input if none is wanted"
         )
     if isinstance(node.op, Region):
-        parts = vjp(pullback, received, node, *node.inputs)  # type: ignore[operator]
+        wanted = [i in active for i in node.inputs]
+        parts = vjp(pullback, received, wanted, node, *node.inputs)  # type: ignore[operator]
         return [p if i in active else None for p, i in zip(parts, node.inputs, strict=True)]
     cotangent = received[0]
     assert cotangent is not None

@@ -17,6 +17,7 @@ from graphc.ir import graph
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, known_value
 from graphc.ir.types import Shape, TensorType, as_dtype, as_shape
+from graphc.runtime.inputs import may_cast
 from graphc.runtime.state import Cell
 
 
@@ -361,6 +362,8 @@ class Tensor(Handle):
         return _called(f"np.{ufunc.__name__}{suffix}", ufunc.__name__ + suffix, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function.__name__ in ("shape", "ndim", "size") and len(args) == 1 and not kwargs:
+            return getattr(self, function.__name__)
         return _called(f"np.{function.__name__}", function.__name__, args, kwargs)
 
     def __repr__(self) -> str:
@@ -500,19 +503,9 @@ class Variable(Tensor):
         array = _value_array("assign", value)
         if array.shape != wanted.shape:
             raise ShapeError(f"assign: {self.name} takes {wanted}, got shape {array.shape}")
-        if not _fits(value, array, wanted.dtype):
+        if not may_cast(array, wanted.dtype, is_array=hasattr(value, "__array__")):
             raise DTypeError(f"assign: {self.name} takes {wanted}, got {array.dtype.name}, which does not cast safely")
         self.cell.write(array.astype(wanted.dtype))
-
-
-def _fits(value: Any, array: np.ndarray[Any, Any], dtype: np.dtype[Any]) -> bool:
-    """Return whether a value casts to a dtype without loss of kind: arrays by their dtype, Python numbers by kind."""
-    if isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__"):
-        return np.can_cast(array.dtype, dtype, "safe")
-    if array.dtype.kind in "iu" and dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        return not array.size or (info.min <= array.min() and array.max() <= info.max)
-    return "biuf".find(array.dtype.kind) <= "biuf".find(dtype.kind)
 
 
 def _value_array(what: str, value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:

@@ -75,14 +75,14 @@ def test_pullback_and_pushforward():
     x, y = gx.placeholder((2,), "float64"), gx.placeholder((), "float64")
     at = {x: [1.0, 2.0], y: 3.0}
     outputs = {"product": x * y, "sum": gx.sum(x) + y}
-    back = gx.pullback(outputs, [x, y], {"product": [1.0, 10.0], "sum": 100.0})
+    back = gx.pullback(outputs, [x, y], {"product": np.array([1.0, 10.0]), "sum": 100.0})
     assert [v.tolist() for v in run(back, at)] == [[103, 130], 121]
-    forward = gx.pushforward(outputs, (x, y), ([1.0, 10.0], 100.0))
+    forward = gx.pushforward(outputs, (x, y), (np.array([1.0, 10.0]), 100.0))
     assert list(forward) == ["product", "sum"]
     assert run(forward["product"], at).tolist() == [103, 230]
     assert run(forward["sum"], at) == 111
-    assert run(gx.pullback(x, y, [1.0, 1.0]), at) == 0
-    assert run(gx.pushforward(y, x, [1.0, 1.0]), at) == 0
+    assert run(gx.pullback(x, y, np.ones(2)), at) == 0
+    assert run(gx.pushforward(y, x, np.ones(2)), at) == 0
 
 
 def test_mixed_second_order():

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from graphc import nest
-from graphc.array.convert import as_node, cast_to, differ, promote
+from graphc.array.convert import as_node, cast_to, differ, promote, result_type
 from graphc.array.handle import wrap
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.dims import Dim, Size
@@ -40,10 +42,11 @@ def scan(
     """Loop along the leading axis of xs: carry, y = body(carry, x) for each slice x; return (carry, stacked ys).
 
     The carry starts as `init`. carry, xs and ys are Tensors or nests of them (lists, tuples, dicts, dataclasses, None).
-    The body is traced once; it returns a carry of the structure, shapes and dtypes of `init`, where Python numbers in
-    `init` take the dtype that the body gives them. It may use Tensors and variables from outside. Every leaf of xs has
-    the same leading size; without xs, `length` says how many steps. With `reverse`, the last slice comes first, and ys
-    lie where their xs do. Both derivative modes pass through; reverse mode keeps the carry of every step.
+    The body is traced; it returns a carry of the structure, shapes and dtypes of `init`. Python numbers in `init` take
+    the dtype that the body gives them, floats at first that of xs. The body may use Tensors and variables from outside.
+    Every leaf of xs has the same leading size; without xs, `length` says how many steps. With `reverse`, the last slice
+    comes first, and ys lie where their xs do. Both derivative modes pass through; reverse mode keeps the carry of every
+    step.
 
     >>> xs = gx.placeholder(("time", 3), name="xs")
     >>> total, partial = gx.scan(lambda carry, x: (carry + x, carry + x), gx.zeros_like(xs[0]), xs)
@@ -52,18 +55,22 @@ def scan(
     """
     starts, structure = nest.flatten(init)
     places = nest.paths(init)
-    carry = [as_node("scan", s) for s in starts]
     slices, xs_structure = nest.flatten(xs)
     arrays = [as_node("scan", x) for x in slices]
     steps = _steps(arrays, nest.paths(xs), length)
 
+    numbers = [type(s) in PYTHON_NUMBERS for s in starts]
+    float_dtype = result_type(0.0, *[a.dtype for a in arrays if a.dtype.kind == "f"])
+    carry = [as_node("scan", s, float_dtype if type(s) is float else None) for s in starts]
     traced = _traced(body, carry, structure, arrays, xs_structure)
-    adopted = [
-        cast_to(c, new.dtype) if type(s) in PYTHON_NUMBERS else c
-        for s, c, new in zip(starts, carry, traced.carry, strict=True)
-    ]
-    if adopted != carry:
-        carry, traced = adopted, _traced(body, adopted, structure, arrays, xs_structure)
+    # A number may first become a float, then take the body's floating dtype.
+    for _ in range(2):
+        adopted = [
+            _adopted(c, new.dtype, float_dtype) if is_number else c
+            for is_number, c, new in zip(numbers, carry, traced.carry, strict=True)
+        ]
+        if adopted != carry:
+            carry, traced = adopted, _traced(body, adopted, structure, arrays, xs_structure)
     _require_same_carry(places, carry, traced.carry)
 
     graph, constants = closed_body([*traced.carry, *traced.ys], traced.parameters, "scan")
@@ -73,6 +80,12 @@ def scan(
         structure.unflatten([wrap(n) for n in final]),
         traced.ys_structure.unflatten([wrap(n) for n in stacked]),
     )
+
+
+def _adopted(start: Node, dtype: np.dtype[Any], float_dtype: np.dtype[Any]) -> Node:
+    """Return a number that the carry starts with in the dtype that the body made of it."""
+    becomes_float = dtype.kind == "f" and start.dtype.kind != "f"
+    return cast_to(start, float_dtype if becomes_float else dtype)
 
 
 def _steps(arrays: Sequence[Node], places: Sequence[str], length: Any) -> Size:

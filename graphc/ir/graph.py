@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import ArgumentError, InternalError, Location, user_location
+from graphc.errors import ArgumentError, InternalError, Location, located_at, user_location
 from graphc.ir import dims
 from graphc.ir.dims import Dim
 from graphc.ir.types import TensorType, TupleType, Type
@@ -367,8 +367,9 @@ def _bind_node(node: Node, inputs: tuple[Node, ...], sizes: Mapping[str, int]) -
             return node
     if node.op is placeholder:
         return Node(placeholder, (), attrs, node.type.bind(sizes), node.location)
-    from_here = node.op.infer(*[i.type for i in inputs], **attrs)
-    return Node(node.op, inputs, attrs, from_here, node.location)
+    with located_at(node.location):
+        type = node.op.infer(*[i.type for i in inputs], **attrs)
+    return Node(node.op, inputs, attrs, type, node.location)
 
 
 def bind_attr(value: Any, sizes: Mapping[str, int]) -> Any:

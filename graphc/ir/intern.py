@@ -1,4 +1,4 @@
-"""When two nodes are the same: structural keys, and the table that keeps one node of each.
+"""When two things are the same: structural keys of nodes, graphs and kernels, and the table that keeps one of each.
 
 Two nodes are the same when they apply the same op with the same attributes to the same nodes and have the same type.
 In an interned graph no two nodes are the same, so `is` means equal: hash-consing, kept by every rewrite.
@@ -6,6 +6,7 @@ In an interned graph no two nodes are the same, so `is` means equal: hash-consin
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,6 +14,26 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from graphc.ir.graph import Graph, Node, Region, constant, placeholder, variable
+from graphc.ir.loops import (
+    Accumulate,
+    Alloc,
+    Apply,
+    Block,
+    Buffer,
+    Check,
+    Const,
+    Expr,
+    For,
+    If,
+    Kernel,
+    Let,
+    Load,
+    Stmt,
+    Store,
+    Var,
+    children,
+    expressions,
+)
 
 Key = tuple[Hashable, ...]
 
@@ -107,3 +128,87 @@ def same_graph(a: Graph, b: Graph) -> bool:
 
 def _names(graph: Graph) -> list[Any]:
     return [n.attrs.get("name") for n in (*graph.inputs, *graph.variables)]
+
+
+def kernel_key(kernel: Kernel) -> str:
+    """Return a digest that two kernels share exactly when they differ in names alone.
+
+    Neither does it count whether equal expressions are one object, or whether a single statement is a block.
+    """
+    numbers = _KernelKey()
+    params = [f"{p.type}" for p in kernel.params]
+    for buffer in kernel.params:
+        numbers.of(buffer)
+    numbers.nested(kernel.body)
+    return hashlib.sha256("\n".join([*params, *numbers.rows]).encode()).hexdigest()
+
+
+class _KernelKey:
+    """A kernel as rows of text in which variables, buffers and expressions are numbers in order of appearance."""
+
+    def __init__(self) -> None:
+        self.rows: list[str] = []
+        self.things: dict[Var | Buffer, int] = {}
+        self.kinds: dict[Hashable, int] = {}
+        self.done: dict[int, int] = {}
+
+    def of(self, thing: Var | Buffer) -> int:
+        return self.things.setdefault(thing, len(self.things))
+
+    def expr(self, root: Expr) -> int:
+        """Return the number of an expression; equal ones have the same."""
+        stack = [root]
+        while stack:
+            expr = stack[-1]
+            waiting = [c for c in children(expr) if id(c) not in self.done]
+            if waiting:
+                stack.extend(waiting)
+                continue
+            stack.pop()
+            if id(expr) not in self.done:
+                key = self.kind(expr)
+                if key not in self.kinds:
+                    self.kinds[key] = len(self.kinds)
+                    self.rows.append(key)
+                self.done[id(expr)] = self.kinds[key]
+        return self.done[id(root)]
+
+    def kind(self, expr: Expr) -> str:
+        parts = [self.done[id(c)] for c in children(expr)]
+        match expr:
+            case Var():
+                return f"var {self.of(expr)} {expr.dtype}"
+            case Const(value, dtype):
+                return f"const {value!r} {dtype}"
+            case Load(buffer, index, mask, fill):
+                return f"load {self.of(buffer)} {len(index)} {mask is not None} {fill is not None} {parts}"
+            case Apply(op, _, dtype):
+                return f"{op} {dtype} {parts}"
+
+    def statement(self, stmt: Stmt) -> None:
+        parts = [self.expr(e) for e in expressions(stmt)]
+        match stmt:
+            case For(var, extent, body, kind):
+                self.rows.append(f"for {self.of(var)} {extent} {kind.value}")
+                self.nested(body)
+            case If(_, body):
+                self.rows.append(f"if {parts}")
+                self.nested(body)
+            case Block():
+                self.nested(stmt)
+            case Let(var, _):
+                self.rows.append(f"let {self.of(var)} {var.dtype} {parts}")
+            case Alloc(buffer):
+                self.rows.append(f"alloc {self.of(buffer)} {buffer.type} {buffer.space.value}")
+            case Store(buffer, _, _):
+                self.rows.append(f"store {self.of(buffer)} {parts}")
+            case Accumulate(buffer, _, op, _):
+                self.rows.append(f"accumulate {self.of(buffer)} {op} {parts}")
+            case Check(_, site, _):
+                self.rows.append(f"check {site} {parts}")
+
+    def nested(self, body: Stmt) -> None:
+        stmts = body.body if isinstance(body, Block) else (body,)
+        for stmt in stmts:
+            self.statement(stmt)
+        self.rows.append("end")

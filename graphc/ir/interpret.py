@@ -180,9 +180,9 @@ def _load(buffer: Buffer, elements: Any, index: list[Any], masked: tuple[Any, An
     mask, fill = masked
     if not np.any(mask):
         return np.broadcast_arrays(fill, mask, *index)[0][()]
-    index = [np.where(mask, i, 0) for i in index]
+    index = [_select(mask, i, 0) for i in index]
     _require_within(buffer, index)
-    return np.where(mask, elements[tuple(index)], fill)[()]
+    return _select(mask, elements[tuple(index)], fill)
 
 
 def _apply(op: str, args: list[Any], dtype: np.dtype[Any], functions: Functions) -> Any:
@@ -222,23 +222,6 @@ def _c_function(function: Callable[[float], float], pole: Callable[[float], floa
 
 def _tgamma_at_pole(x: float) -> float:
     return math.copysign(math.inf, x) if x == 0 else math.nan
-
-
-_OPERATIONS: dict[str, Callable[..., Any]] = {
-    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "abs": np.abs,
-    "min": np.minimum, "max": np.maximum, "quot": _quotient, "rem": np.fmod, "fma": lambda a, b, c: fma(a, b, c),
-    "sqrt": np.sqrt, "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "rint": np.rint, "copysign": np.copysign,
-    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert,
-    "shl": np.left_shift, "shr": np.right_shift, "select": lambda c, a, b: np.where(c, a, b)[()],
-    "pow": np.power, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos,
-    "atan": np.arctan, "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh,
-    "acosh": np.arccosh, "atanh": np.arctanh, "exp2": np.exp2, "log2": np.log2, "log10": np.log10, "log1p": np.log1p,
-    "expm1": np.expm1, "cbrt": np.cbrt, "hypot": np.hypot, "fmod": np.fmod, "nextafter": np.nextafter,
-    "exp": np.exp, "log": np.log, "tanh": np.tanh,
-    "erf": _c_function(math.erf, math.erf), "erfc": _c_function(math.erfc, math.erfc),
-    "tgamma": _c_function(math.gamma, _tgamma_at_pole), "lgamma": _c_function(math.lgamma, lambda x: math.inf),
-}  # fmt: skip
 
 
 # The fused multiply-add, from operations that round separately.
@@ -310,3 +293,28 @@ def _sum_to_odd(a: Any, b: Any) -> Any:
     inexact = np.isfinite(total) & (error != 0)
     truncated = total.view(np.int64) - (np.signbit(error) != np.signbit(total))
     return np.where(inexact, (truncated | 1).view(np.float64), total)
+
+
+# The table.
+
+
+def _select(condition: Any, a: Any, b: Any) -> Any:
+    chosen: Any = np.where(condition, a, b)
+    return chosen[()]
+
+
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative, "abs": np.abs,
+    "min": np.minimum, "max": np.maximum, "quot": _quotient, "rem": np.fmod, "fma": fma,
+    "sqrt": np.sqrt, "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "rint": np.rint, "copysign": np.copysign,
+    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "not": np.invert,
+    "shl": np.left_shift, "shr": np.right_shift, "select": _select,
+    "pow": np.power, "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos,
+    "atan": np.arctan, "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "asinh": np.arcsinh,
+    "acosh": np.arccosh, "atanh": np.arctanh, "exp2": np.exp2, "log2": np.log2, "log10": np.log10, "log1p": np.log1p,
+    "expm1": np.expm1, "cbrt": np.cbrt, "hypot": np.hypot, "fmod": np.fmod, "nextafter": np.nextafter,
+    "exp": np.exp, "log": np.log, "tanh": np.tanh,
+    "erf": _c_function(math.erf, math.erf), "erfc": _c_function(math.erfc, math.erfc),
+    "tgamma": _c_function(math.gamma, _tgamma_at_pole), "lgamma": _c_function(math.lgamma, lambda x: math.inf),
+}  # fmt: skip

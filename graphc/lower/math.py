@@ -697,8 +697,9 @@ def _reduce_sin64(a: _Term) -> tuple[_Term, _Term, _Term]:
     fraction = (high << 2) | (low >> 62)
     top = (fraction & -(2**11)).bitcast(np.dtype("int64")).cast(FLOAT64)
     bottom = (fraction & (2**11 - 1)).bitcast(np.dtype("int64")).cast(FLOAT64)
-    bottom = _fma((low << 2 >> 1).bitcast(np.dtype("int64")).cast(FLOAT64), 2.0**-63, bottom)
+    rest = (low << 2 >> 1).bitcast(np.dtype("int64")).cast(FLOAT64)
     total, total_low = _sum(top, bottom)
+    total_low = _fma(rest, 2.0**-63, total_low)
     scale, scale_low = _HALF_PI * 2.0**-64, _HALF_PI_LOW * 2.0**-64
     r, r_low = _product(total, scale)
     return r, r_low + _fma(total, scale_low, total_low * scale), quarters

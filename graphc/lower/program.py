@@ -10,7 +10,8 @@ import numpy as np
 from graphc.errors import InternalError
 from graphc.ir.graph import Graph, Node, Opaque, item, known_value
 from graphc.ir.groups import Group, GroupKind
-from graphc.ir.loop_text import kernel_key
+from graphc.ir.intern import kernel_key
+from graphc.ir.intern import kernel_key
 from graphc.ir.loops import Buffer, Call, Copy, Kernel, Program, Region, Repeat, Slot, Step
 from graphc.ir.types import TensorType, TupleType
 from graphc.lower.gemm import lower_contraction

@@ -1,8 +1,9 @@
 """Control flow: operations with a body graph. A body has no variables; every outside value it uses is an input.
 
 The facts of a region op that need to go into the body take a function that does so as their first argument:
-reference(evaluate, *arrays, **attrs) with evaluate(body, arrays), and vjp(pullback, cotangents, out, *inputs) with
-pullback(outputs, wrt, cotangents), where a cotangent of None is zero.
+reference(evaluate, *arrays, **attrs) with evaluate(body, arrays), and vjp(pullback, cotangents, wanted, out, *inputs)
+with pullback(outputs, wrt, cotangents), where a cotangent of None is zero and `wanted` tells for which inputs a
+cotangent is asked.
 """
 
 from __future__ import annotations
@@ -80,11 +81,12 @@ def _reference_scan(
 
 
 def _vjp_scan(
-    pullback: Pullback, cotangents: Sequence[Node | None], out: Node, *inputs: Node
+    pullback: Pullback, cotangents: Sequence[Node | None], wanted: Sequence[bool], out: Node, *inputs: Node
 ) -> tuple[Node | None, ...]:
     """Walk the steps the other way, with the carry of each step as it was recorded.
 
     The reverse scan carries the cotangents of the carry and the sums of those of the constants, and emits those of xs.
+    Only what is wanted is in it: the pullback of a pullback would otherwise read the seeds that it must not depend on.
     """
     body, carries, slices = out.attrs["body"], out.attrs["carries"], out.attrs["slices"]
     out = _with_record(out, inputs)
@@ -99,7 +101,9 @@ def _vjp_scan(
     rest = iter(ct_ys)
     ct_results: list[Node | None] = [c if c.dtype.kind == "f" else None for c in ct_carry]
     ct_results += [next(rest) if used else None for used in in_steps]
-    grads = pullback(results, primal, ct_results)
+    needed = [k for k in range(len(primal)) if k < carries or wanted[k]]
+    found = dict(zip(needed, pullback(results, [primal[k] for k in needed], ct_results), strict=True))
+    grads = [found.get(k) for k in range(len(primal))]
 
     ct_new = [g if g is not None else zeros(p.tensor_type) for g, p in zip(grads, primal[:carries], strict=False)]
     x_grads = grads[carries : carries + slices]
@@ -157,11 +161,27 @@ def scan(
 ) -> Node:
     """Return a scan node: results are the final carries, the stacked ys, and the stacked carries before each step.
 
-    The last group is the record that the derivative reads; where nothing reads it, the compiler drops it.
+    The last group is the record that the derivative reads; where nothing reads it, the compiler drops it. Of xs and
+    constants, only those that the body reads become inputs.
     """
-    recording = Graph(body.inputs, body.outputs + body.inputs[: len(init)], name=body.name)
-    attrs = {"body": recording, "carries": len(init), "slices": len(xs), "length": length, "reverse": reverse}
-    return _scan(*init, *xs, *constants, **attrs)
+    carries = len(init)
+    recorded = Graph(body.inputs, body.outputs + body.inputs[:carries], name=body.name)
+    read = set(recorded.nodes)
+    kept_xs = [k for k in range(len(xs)) if body.inputs[carries + k] in read]
+    kept_constants = [k for k in range(len(constants)) if body.inputs[carries + len(xs) + k] in read]
+    inputs = (
+        *body.inputs[:carries],
+        *[body.inputs[carries + k] for k in kept_xs],
+        *[body.inputs[carries + len(xs) + k] for k in kept_constants],
+    )
+    attrs = {
+        "body": Graph(inputs, recorded.outputs, name=body.name),
+        "carries": carries,
+        "slices": len(kept_xs),
+        "length": length,
+        "reverse": reverse,
+    }
+    return _scan(*init, *[xs[k] for k in kept_xs], *[constants[k] for k in kept_constants], **attrs)
 
 
 __all__ = ["item", "parameter", "scan", "zeros"]

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphc.ir.dims import Dim
-from graphc.ir.graph import OPS, Elementwise, Graph, Literal, Node, known_value, literal
+from graphc.ir.graph import OPS, Elementwise, Graph, Literal, Node, View, known_value, literal
 from graphc.ir.graph import constant as constant_op
 from graphc.ir.rewrite import Attr, Each, Match, OnFire, Rule, apply_rules, call, into_bodies, variables
 from graphc.ir.types import Shape, TensorType
@@ -297,8 +297,8 @@ RULES = (
 class _Order:
     """An order of nodes that depends on what they compute alone, not on addresses or the order of visits.
 
-    Constants come last, and what is computed in more steps comes first; a digest of the structure decides between
-    equals. Where that fails too (variables of one name and type), the order stays as it is.
+    Constants come last, and what takes more steps, not counting views, comes first; a digest of the structure decides
+    between equals. Where that fails too (variables of one name and type), the order stays as it is.
     """
 
     def __init__(self) -> None:
@@ -332,7 +332,7 @@ class _Order:
         digest = hashlib.blake2b(f"{node.op.name}({attrs})".encode(), digest_size=8)
         for _, _, part in inputs:
             digest.update(part)
-        steps = -1 - max([-s for _, s, _ in inputs], default=-1)
+        steps = min([s for _, s, _ in inputs], default=0) - (bool(inputs) and not isinstance(node.op, View))
         return node.op is constant_op, steps, digest.digest()
 
 

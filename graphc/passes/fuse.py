@@ -34,7 +34,7 @@ MERGE_TRIES = 8
 """Users that a group tries to merge with."""
 
 MAX_NODES = 64
-"""Most nodes of a merged group: beyond it a kernel has more live values than registers."""
+"""Most nodes of a group: a longer kernel gains little from fusing more, and the compiler loses much."""
 
 SEQUENTIAL_SIZE = 1 << 14
 """Largest array that is folded to one number and then computed with in one kernel, which no threads can share."""
@@ -125,6 +125,8 @@ class _Fusion:
             return None
         draft = candidates.pop()
         if any(self.group_of[r] is draft and not _is_loop_node(r) for r, _ in self.readers[node]):
+            return None
+        if len(draft.nodes) >= MAX_NODES:
             return None
         is_stored = node in self.results or len(users) > 1
         if is_stored and any(_reaches(other, draft) for other in users - {draft}):

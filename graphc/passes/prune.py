@@ -209,6 +209,11 @@ class _Loop:
         return _Plan(self.node, tuple([v for v, _ in operands]), attrs, results)
 
 
+def _is_number(node: Node) -> bool:
+    number = node.inputs[0] if node.op is broadcast else node
+    return number.op is constant and not number.shape
+
+
 def _repeated(x: Node) -> Node | None:
     """Return what every slice of x along its first axis is, if x is a broadcast along it."""
     if x.op is not broadcast or 0 in x.attrs["axes"]:
@@ -226,7 +231,7 @@ def _merge(operands: Sequence[Operand]) -> tuple[list[Operand], dict[Node, Node]
     kept: dict[tuple[Node, Type], Node] = {}
     instead: dict[Node, Node] = {}
     for value, parameter in operands:
-        if value.op is constant and value.type == parameter.type and not value.shape:
+        if _is_number(value) and value.type == parameter.type:
             instead[parameter] = value
             continue
         first = kept.setdefault((value, parameter.type), parameter)

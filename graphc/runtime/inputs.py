@@ -75,7 +75,7 @@ def _as_array(spec: InputSpec, value: Any) -> Array:
         raise InputError(f"input {spec.name}: takes {spec.type}, got {_described(value)}: {error}") from None
     if given.dtype.kind not in "biuf":
         raise InputError(f"input {spec.name}: takes {spec.type}, got {_described(value)} of dtype {given.dtype}")
-    if not _may_cast(given, dtype, is_array):
+    if not may_cast(given, dtype, is_array):
         raise InputError(
             f"input {spec.name}: takes {spec.type}, got dtype {given.dtype.name}, which cannot be cast to "
             f"{dtype.name} safely; convert it with .astype({dtype.name!r})"
@@ -84,7 +84,8 @@ def _as_array(spec: InputSpec, value: Any) -> Array:
     return np.require(given.astype(dtype, copy=False), requirements=["C", "A"]).reshape(given.shape)
 
 
-def _may_cast(given: Array, dtype: np.dtype[Any], is_array: bool) -> bool:
+def may_cast(given: Array, dtype: np.dtype[Any], is_array: bool) -> bool:
+    """Return whether an array casts safely to a dtype; one made of Python numbers may do more (see `convert`)."""
     if np.can_cast(given.dtype, dtype, "safe"):
         return True
     if is_array:

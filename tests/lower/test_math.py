@@ -179,6 +179,29 @@ def test_error_of_pow(key):
     assert error <= BOUNDS[key[1]], at
 
 
+def near_multiples_of_half_pi(dtype):
+    """Return, of every exponent, the floats nearest to a multiple of pi/2: m 2^e with m from a continued fraction."""
+    info = np.finfo(dtype)
+    nearest = []
+    with mp.workprec(2500):
+        for e in range(-info.nmant, info.maxexp - info.nmant, 1 if dtype == FLOAT32 else 3):
+            rest, (before, m) = mp.ldexp(2 / mp.pi, e), (1, 0)
+            while m < 2 ** (info.nmant + 1):
+                nearest.append(float(mp.ldexp(m, e)))
+                whole = int(mp.floor(rest))
+                before, m = m, before + whole * m
+                rest = 1 / (rest - whole)
+    return narrowed(nearest, dtype)
+
+
+@pytest.mark.parametrize("name", ["sin", "cos"])
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
+def test_error_near_multiples_of_half_pi(name, dtype):
+    x = near_multiples_of_half_pi(dtype)
+    error, at = worst((name, dtype), x)
+    assert error <= BOUNDS[dtype], at
+
+
 # NumPy's tables, correctly rounded results at chosen points.
 
 TABLES = Path(np.__file__).parent / "_core" / "tests" / "data"

@@ -1,0 +1,367 @@
+"""The op database: sample inputs of every operation. Tests that hold for all operations iterate over it.
+
+A new operation needs one to three samples here and no test of its own: `test_ops.py` then compares native code, folding,
+fusion, text and both derivative modes with the operation's reference. An operation without a sample fails a test there.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from graphc.ir.graph import OPS, Graph, Node, placeholder
+from graphc.ir.types import DTYPES, TensorType
+from graphc.ops import shape
+from graphc.ops.control import parameter
+
+Array = np.ndarray[Any, Any]
+
+LEAVES = frozenset(("placeholder", "variable", "constant", "item"))
+"""What computes nothing and needs no sample."""
+
+F32, F64 = DTYPES["f32"], DTYPES["f64"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An input: its shape, its dtype, and the range its values are drawn from, away from kinks of the operation.
+
+    `strict` says that the operation has no meaning outside the range (shifts, say), not that it is merely of less
+    interest or singular there.
+    """
+
+    shape: tuple[int, ...] = ()
+    dtype: str = "f32"
+    low: float = -2
+    high: float = 2
+    strict: bool = False
+
+    @property
+    def type(self) -> TensorType:
+        return TensorType(DTYPES[self.dtype], self.shape)
+
+    def array(self, seed: int = 0) -> Array:
+        """Return values at equal distances in random order, no two the same, none at an end or in the middle.
+
+        Those of another seed lie between them, so that no two inputs of an operation tie.
+        """
+        dtype = DTYPES[self.dtype]
+        rng = np.random.default_rng(zlib.crc32(repr((self.shape, self.dtype, seed)).encode()))
+        count = int(np.prod(self.shape, dtype=np.int64))
+        if dtype.kind == "b":
+            return rng.random(self.shape) < 0.5
+        if dtype.kind != "f":
+            low = max(int(self.low), np.iinfo(dtype).min)
+            return rng.integers(low, int(self.high), self.shape, endpoint=True).astype(dtype)
+        place = (rng.permutation(count) + (0.29, 0.58, 0.83)[seed % 3]) / max(count, 1)
+        return (self.low + (self.high - self.low) * place).reshape(self.shape).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One use of an operation."""
+
+    op: str
+    inputs: tuple[Spec, ...] = ()
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+    def arrays(self) -> list[Array]:
+        return [spec.array(k) for k, spec in enumerate(self.inputs)]
+
+    def placeholders(self) -> list[Node]:
+        return [placeholder(name=f"x{k}", type=spec.type) for k, spec in enumerate(self.inputs)]
+
+    def node(self, inputs: list[Node]) -> Node:
+        """Return the operation on these inputs."""
+        return OPS[self.op](*inputs, **self.attrs)
+
+    def in_float64(self) -> Sample | None:
+        """Return this sample with floats of 64 bits; None where a body graph is of another dtype."""
+
+        def widened(value: Any) -> Any:
+            return F64 if isinstance(value, np.dtype) and value == F32 else value
+
+        if any(isinstance(v, Graph) and any(i.dtype == F32 for i in v.inputs) for v in self.attrs.values()):
+            return None
+        inputs = tuple([replace(s, dtype="f64") if s.dtype == "f32" else s for s in self.inputs])
+        return Sample(self.op, inputs, {k: widened(v) for k, v in self.attrs.items()})
+
+    def __str__(self) -> str:
+        types = " ".join([str(s.type).replace(" ", "") for s in self.inputs])
+        return f"{self.op}({types})"
+
+
+def samples(op: str) -> tuple[Sample, ...]:
+    """Return the samples of an operation."""
+    return SAMPLES[op]
+
+
+# Elementwise: one line an operation. Shapes cover tails of vectors, rank 0, axes of size 1 and 0.
+
+ARRAYS = ((33,), (3, 17), (), (0, 3), (5, 1, 3), (130,), (1,), (2, 2, 9))
+
+
+def elementwise(op: str, arity: int, dtypes: str, *ranges: tuple[float, float], strict: bool = False) -> list[Sample]:
+    """Return a sample in each dtype, and in the first one also with an operand of rank 0, of rank 0, and empty.
+
+    `ranges` gives each operand its range; the last one serves for all that follow.
+    """
+    names = dtypes.split()
+    spans = [ranges[min(k, len(ranges) - 1)] if ranges else (-2, 2) for k in range(arity)]
+
+    def sample(dtype: str, *shapes: tuple[int, ...]) -> Sample:
+        strictly = [strict and k == arity - 1 for k in range(arity)]
+        specs = [Spec(s, dtype, *r, t) for s, r, t in zip(shapes, spans, strictly, strict=True)]
+        return Sample(op, tuple(specs))
+
+    found = [sample(d, *[ARRAYS[(k + len(op)) % 2]] * arity) for k, d in enumerate(names)]
+    if arity == 2:
+        found += [sample(names[-1], (2, 2, 9), ()), sample(names[0], (), (33,))]
+    return [*found, sample(names[0], *[()] * arity), sample(names[0], *[(0, 3)] * arity)]
+
+
+FLOATS = "f32 f64"
+NUMBERS = "f32 f64 i8 i16 i32 i64 u8 u16 u32 u64"
+INTEGERS = "i32 i8 i16 i64 u8 u16 u32 u64"
+ANY = f"{NUMBERS} bool"
+
+ELEMENTWISE = [
+    *elementwise("add", 2, NUMBERS, (-9, 9)),
+    *elementwise("sub", 2, NUMBERS, (-9, 9)),
+    *elementwise("mul", 2, NUMBERS, (-9, 9)),
+    *elementwise("div", 2, FLOATS, (-3, 3), (0.5, 3)),
+    *elementwise("neg", 1, NUMBERS, (-9, 9)),
+    *elementwise("pow", 2, FLOATS, (0.2, 3), (-2, 2)),
+    *elementwise("abs", 1, NUMBERS, (-9, 9)),
+    *elementwise("sign", 1, NUMBERS, (-9, 9)),
+    *elementwise("maximum", 2, ANY, (-9, 9)),
+    *elementwise("minimum", 2, ANY, (-9, 9)),
+    *elementwise("floor_divide", 2, NUMBERS, (-90, 90), (-9, 9)),
+    *elementwise("remainder", 2, NUMBERS, (-90, 90), (3, 9)),
+    *elementwise("floor", 1, FLOATS, (-9, 9)),
+    *elementwise("ceil", 1, FLOATS, (-9, 9)),
+    *elementwise("trunc", 1, FLOATS, (-9, 9)),
+    *elementwise("rint", 1, FLOATS, (-9, 9)),
+    *elementwise("copysign", 2, FLOATS),
+    *elementwise("nextafter", 2, FLOATS),
+    *elementwise("hypot", 2, FLOATS),
+    *elementwise("sqrt", 1, FLOATS, (0.1, 4)),
+    *elementwise("cbrt", 1, FLOATS, (0.1, 4)),
+    *elementwise("exp", 1, FLOATS),
+    *elementwise("expm1", 1, FLOATS),
+    *elementwise("log", 1, FLOATS, (0.1, 4)),
+    *elementwise("log1p", 1, FLOATS, (-0.9, 4)),
+    *elementwise("exp2", 1, FLOATS),
+    *elementwise("log2", 1, FLOATS, (0.1, 4)),
+    *elementwise("log10", 1, FLOATS, (0.1, 4)),
+    *elementwise("tanh", 1, FLOATS),
+    *elementwise("sin", 1, FLOATS, (-4, 4)),
+    *elementwise("cos", 1, FLOATS, (-4, 4)),
+    *elementwise("tan", 1, FLOATS, (-1.3, 1.3)),
+    *elementwise("asin", 1, FLOATS, (-0.9, 0.9)),
+    *elementwise("acos", 1, FLOATS, (-0.9, 0.9)),
+    *elementwise("atan", 1, FLOATS),
+    *elementwise("sinh", 1, FLOATS),
+    *elementwise("cosh", 1, FLOATS),
+    *elementwise("asinh", 1, FLOATS),
+    *elementwise("acosh", 1, FLOATS, (1.1, 4)),
+    *elementwise("atanh", 1, FLOATS, (-0.9, 0.9)),
+    *elementwise("atan2", 2, FLOATS),
+    *elementwise("sigmoid", 1, FLOATS, (-6, 6)),
+    *elementwise("softplus", 1, FLOATS, (-6, 6)),
+    *elementwise("relu", 1, FLOATS),
+    *elementwise("erf", 1, FLOATS),
+    *elementwise("erfc", 1, FLOATS),
+    *[s for op in ("lt", "le", "gt", "ge", "eq", "ne") for s in elementwise(op, 2, ANY, (-3, 3))],
+    *[s for op in ("bitwise_and", "bitwise_or", "bitwise_xor") for s in elementwise(op, 2, f"{INTEGERS} bool", (-99, 99))],
+    *elementwise("bitwise_not", 1, f"{INTEGERS} bool", (-99, 99)),
+    *elementwise("left_shift", 2, INTEGERS, (-99, 99), (0, 7), strict=True),
+    *elementwise("right_shift", 2, INTEGERS, (-99, 99), (0, 7), strict=True),
+    *elementwise("stop_gradient", 1, ANY),
+    *elementwise("copy", 1, ANY),
+]  # fmt: skip
+
+CHOICES = [
+    Sample("where", (Spec((3, 17), "bool"), Spec((3, 17)), Spec((3, 17)))),
+    Sample("where", (Spec((33,), "bool"), Spec((), "f64"), Spec((33,), "f64"))),
+    Sample("where", (Spec((), "bool"), Spec((33,), "i64", -99, 99), Spec((33,), "i64", -99, 99))),
+    Sample("where", (Spec((9,), "bool"), Spec((9,), "bool"), Spec((), "bool"))),
+    Sample("where", (Spec((5, 1, 3), "bool"), Spec((5, 1, 3), "u8", 0, 99), Spec((5, 1, 3), "u8", 0, 99))),
+    Sample("where", (Spec((), "bool"), Spec(()), Spec(()))),
+]
+
+# Floats that an integer dtype cannot hold become some integer; no two machines agree on which.
+CASTS = [
+    *[
+        Sample("cast", (Spec(ARRAYS[k % 6], source, -90 * (target[0] != "u"), 90, source[0] == "f" and target[0] in "iu"),),
+               {"dtype": DTYPES[target]})
+        for k, (source, target) in enumerate((s, t) for s in DTYPES for t in DTYPES)
+    ],
+]  # fmt: skip
+
+INDICES = [
+    Sample("check_index", (Spec((33,), "i64", -5, 4, True),), {"size": 5, "wrap": True}),
+    Sample("check_index", (Spec((3, 17), "u8", 0, 6, True),), {"size": 7, "wrap": False}),
+    Sample("check_index", (Spec((), "i32", 0, 0, True),), {"size": 1, "wrap": False}),
+    Sample("check_index", (Spec((0, 3), "i16", 0, 1, True),), {"size": 2, "wrap": True}),
+    Sample("iota", (), {"shape": (17,), "axis": 0, "dtype": DTYPES["i64"]}),
+    Sample("iota", (), {"shape": (3, 33), "axis": 1, "dtype": F32}),
+    Sample("iota", (), {"shape": (33, 3, 1), "axis": 0, "dtype": DTYPES["u8"]}),
+    Sample("iota", (), {"shape": (2, 1), "axis": 1, "dtype": F64}),
+    Sample("size", (), {"value": 17}),
+]
+
+# Reductions.
+
+
+def reduction(op: str, *specs: Spec) -> list[Sample]:
+    """Return folds of the last, the first, several, no and only axes, in the dtypes and ranges of `specs` by turns."""
+    where = (
+        ((3, 33), (1,)), ((33, 3), (0,)), ((5, 7, 9), (0, 2)), ((130,), (0,)), ((17, 1), (1,)), ((2, 3), ()),
+        ((3, 4, 17), (1, 2)), ((1, 5, 1), (0, 1, 2)), ((4, 2, 18), (1,)), ((), ()),
+    )  # fmt: skip
+    return [
+        Sample(op, (replace(specs[k % len(specs)], shape=s),), {"axis": axis}) for k, (s, axis) in enumerate(where)
+    ]
+
+
+def numbers(low: float, high: float) -> list[Spec]:
+    return [Spec((), d, low, high) for d in ("f32", "f64", "i32", "u8", "f32", "i64", "f64")]
+
+
+REDUCTIONS = [
+    *reduction("sum", *numbers(-9, 9)),
+    Sample("sum", (Spec((2, 8193 + 4096)),), {"axis": (1,)}),
+    Sample("sum", (Spec((4, 0)),), {"axis": (1,)}),
+    *reduction("prod", *numbers(0.6, 1.7)),
+    Sample("prod", (Spec((4, 0), "f64"),), {"axis": (1,)}),
+    *reduction("max", *numbers(-9, 9), Spec((), "bool")),
+    *reduction("min", *numbers(-9, 9), Spec((), "bool")),
+    Sample("max", (Spec((0, 4)),), {"axis": (1,)}),
+    *reduction("any", Spec((), "bool")),
+    *reduction("all", Spec((), "bool")),
+    Sample("any", (Spec((3, 0), "bool"),), {"axis": (1,)}),
+    Sample("all", (Spec((3, 0), "bool"),), {"axis": (0, 1)}),
+]
+
+# Views.
+
+VIEWS = [
+    Sample("broadcast", (Spec((17,)),), {"shape": (3, 17), "axes": (1,)}),
+    Sample("broadcast", (Spec((17,), "i64", -9, 9),), {"shape": (17, 33), "axes": (0,)}),
+    Sample("broadcast", (Spec((3, 1), "f64"),), {"shape": (3, 4, 1), "axes": (0, 2)}),
+    Sample("broadcast", (Spec((), "bool"),), {"shape": (5,), "axes": ()}),
+    Sample("broadcast", (Spec((3,)),), {"shape": (0, 3), "axes": (1,)}),
+    Sample("reshape", (Spec((6, 17)),), {"shape": (2, 51)}),
+    Sample("reshape", (Spec((2, 3, 4), "u8", 0, 9),), {"shape": (4, 6)}),
+    Sample("reshape", (Spec((3, 1, 5), "f64"),), {"shape": (1, 3, 5)}),
+    Sample("reshape", (Spec((1, 1)),), {"shape": ()}),
+    Sample("reshape", (Spec((0, 3)),), {"shape": (6, 0)}),
+    Sample("transpose", (Spec((17, 33)),), {"axes": (1, 0)}),
+    Sample("transpose", (Spec((2, 3, 5), "f64"),), {"axes": (2, 0, 1)}),
+    Sample("transpose", (Spec((4, 1, 3), "bool"),), {"axes": (1, 2, 0)}),
+    Sample("transpose", (Spec(),), {"axes": ()}),
+    Sample("slice", (Spec((33,)),), {"start": (2,), "shape": (15,), "step": (2,)}),
+    Sample("slice", (Spec((5, 33), "f64"),), {"start": (4, 0), "shape": (3, 17), "step": (-2, 1)}),
+    Sample("slice", (Spec((3, 9), "i16", -9, 9),), {"start": (0, 8), "shape": (3, 9), "step": (1, -1)}),
+    Sample("slice", (Spec((4, 4)),), {"start": (1, 3), "shape": (1, 1), "step": (1, 1)}),
+    Sample("slice", (Spec((4, 4)),), {"start": (1, 3), "shape": (2, 0), "step": (1, 1)}),
+    Sample("embed", (Spec((17,)),), {"shape": (20,), "start": (2,), "step": (1,), "value": 0}),
+    Sample("embed", (Spec((3, 5), "f64"),), {"shape": (7, 17), "start": (0, 1), "step": (2, 3), "value": -1}),
+    Sample("embed", (Spec((4, 3), "i32", -9, 9),), {"shape": (4, 6), "start": (3, 5), "step": (-1, -2), "value": 7}),
+    Sample("embed", (Spec((5,), "bool"),), {"shape": (3,), "start": (-1,), "step": (1,), "value": True}),
+    Sample("embed", (Spec((0, 2)),), {"shape": (3, 2), "start": (1, 0), "step": (1, 1), "value": 1}),
+    Sample("embed", (Spec(),), {"shape": (), "start": (), "step": (), "value": 0}),
+    Sample("concat", (Spec((17,)), Spec((3,)), Spec((1,))), {"axis": 0}),
+    Sample("concat", (Spec((3, 5), "f64"), Spec((3, 12), "f64")), {"axis": 1}),
+    Sample("concat", (Spec((2, 3), "bool"), Spec((0, 3), "bool"), Spec((4, 3), "bool")), {"axis": 0}),
+    Sample("concat", (Spec((2, 3, 4), "u16", 0, 9), Spec((2, 1, 4), "u16", 0, 9)), {"axis": 1}),
+    Sample("concat", (Spec((5,)),), {"axis": 0}),
+]
+
+# Contractions.
+
+
+def contraction(spec: str, dtype: str = "f32", **sizes: int) -> Sample:
+    left, right = spec.split("->")[0].split(",")
+    operands = [Spec(tuple([sizes[c] for c in part]), dtype) for part in (left, right)]
+    return Sample("contract", tuple(operands), {"spec": spec})
+
+
+CONTRACTIONS = [
+    contraction("mk,kn->mn", m=17, k=33, n=40),
+    contraction("mk,nk->mn", m=33, k=17, n=5),
+    contraction("km,kn->mn", "f64", m=5, k=20, n=19),
+    contraction("mk,kn->nm", "f64", m=9, k=5, n=3),
+    contraction("bmk,bkn->bmn", b=2, m=3, k=5, n=18),
+    contraction("mk,k->m", m=17, k=130),
+    contraction("k,kn->n", k=7, n=33),
+    contraction("k,k->", "f64", k=130),
+    contraction("m,n->mn", m=3, n=17),
+    contraction(",n->n", n=5),
+    contraction(",->"),
+    contraction("bm,b->bm", b=4, m=3),
+    contraction("mk,kn->mn", "i32", m=3, k=17, n=5),
+    contraction("mk,kn->mn", m=1, k=1, n=1),
+    contraction("mk,kn->mn", m=2, k=0, n=3),
+    contraction("mkl,lkn->mn", m=3, k=4, l=5, n=17),
+    contraction("bk,bk->b", b=6, k=20),
+    contraction("mbk,bkn->nbm", m=5, b=2, k=3, n=4),
+]
+
+# Loops.
+
+
+def scan_sample(
+    dtype: str, length: int, *, reverse: bool = False, width: int = 3, slices: int = 1, carried: bool = True
+) -> Sample:
+    """Return a loop that carries a row, reads slices and a constant, and stacks what each step yields."""
+    row = TensorType(DTYPES[dtype], (width,))
+    c, k = parameter("c", row), parameter("k", row)
+    xs = [parameter(f"x{n}", row) for n in range(slices)]
+    inside = OPS["tanh"](c + xs[0]) if xs else OPS["tanh"](c * k)
+    new = inside * k + 0.25
+    body = Graph((c, *xs, k) if carried else (*xs, k), (new, inside + k) if carried else (xs[0] * k,), name="step")
+    operands = [Spec((width,), dtype)] * carried
+    operands += [Spec((length, width), dtype)] * slices + [Spec((width,), dtype)]
+    attrs = {"body": body, "carries": int(carried), "slices": slices, "length": length, "reverse": reverse}
+    return Sample("scan", tuple(operands), attrs)
+
+
+def _nested_scan() -> Sample:
+    """Return a loop whose body is a loop, and sums what that yields."""
+    inner = scan_sample("f64", 3)
+    c, x, k = (parameter(n, TensorType(F64, s)) for n, s in (("c", (3,)), ("x", (3, 3)), ("k", (3,))))
+    loop = inner.node([c, x, k])
+    carry, stacked = (OPS["item"](loop, index=n) for n in range(2))
+    body = Graph((c, x, k), (carry, OPS["sum"](stacked, axis=(0,))), name="outer")
+    attrs = {"body": body, "carries": 1, "slices": 1, "length": 4, "reverse": True}
+    return Sample("scan", (Spec((3,), "f64"), Spec((4, 3, 3), "f64"), Spec((3,), "f64")), attrs)
+
+
+LOOPS = [
+    scan_sample("f64", 5),
+    scan_sample("f64", 4, reverse=True, width=1),
+    scan_sample("f32", 7, width=17),
+    scan_sample("f64", 0),
+    scan_sample("f64", 3, slices=0),
+    scan_sample("f64", 3, carried=False),
+    _nested_scan(),
+]
+
+
+def _by_op(*groups: list[Sample]) -> dict[str, tuple[Sample, ...]]:
+    found: dict[str, list[Sample]] = {}
+    for sample in [s for group in groups for s in group]:
+        found.setdefault(sample.op, []).append(sample)
+    return {op: tuple(listed) for op, listed in found.items()}
+
+
+SAMPLES = _by_op(ELEMENTWISE, CHOICES, CASTS, INDICES, REDUCTIONS, VIEWS, CONTRACTIONS, LOOPS)
+ALL = tuple([s for listed in SAMPLES.values() for s in listed])
+
+__all__ = ["ALL", "LEAVES", "SAMPLES", "Sample", "Spec", "samples", "shape"]
