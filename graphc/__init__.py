@@ -32,6 +32,28 @@ from graphc.array.dot import (
     tensordot,
     vecdot,
 )
+from graphc.array.dtypes import (
+    bool,
+    can_cast,
+    e,
+    finfo,
+    float32,
+    float64,
+    iinfo,
+    inf,
+    int8,
+    int16,
+    int32,
+    int64,
+    isdtype,
+    nan,
+    newaxis,
+    pi,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from graphc.array.elementwise import (
     abs,
     absolute,
@@ -103,6 +125,7 @@ from graphc.array.elementwise import (
 from graphc.array.handle import (
     no_grad,
 )
+from graphc.array.index import diff
 from graphc.array.logic import (
     bitwise_and,
     bitwise_invert,
@@ -170,7 +193,7 @@ from graphc.array.shape import (
     transpose,
     unstack,
 )
-from graphc.compiler import Executable, Options, compile
+from graphc.compiler import Options, compile
 from graphc.errors import (
     ArgumentError,
     DTypeError,
@@ -183,6 +206,7 @@ from graphc.errors import (
     ShapeError,
     SymbolicValueError,
 )
+from graphc.runtime.executable import Executable
 from graphc.tensor import (
     Tensor,
     Variable,
@@ -196,6 +220,7 @@ from graphc.transforms.derivatives import (
 )
 
 __version__ = "0.1.0"
+__array_api_version__ = "2024.12"
 
 __all__ = [
     "ArgumentError",
@@ -212,6 +237,7 @@ __all__ = [
     "SymbolicValueError",
     "Tensor",
     "Variable",
+    "__array_api_version__",
     "__version__",
     "abs",
     "absolute",
@@ -247,8 +273,10 @@ __all__ = [
     "bitwise_or",
     "bitwise_right_shift",
     "bitwise_xor",
+    "bool",
     "broadcast_arrays",
     "broadcast_to",
+    "can_cast",
     "cbrt",
     "ceil",
     "clip",
@@ -260,8 +288,10 @@ __all__ = [
     "cos",
     "cosh",
     "count_nonzero",
+    "diff",
     "divide",
     "dot",
+    "e",
     "einsum",
     "empty",
     "empty_like",
@@ -274,7 +304,10 @@ __all__ = [
     "expit",
     "expm1",
     "eye",
+    "finfo",
     "flip",
+    "float32",
+    "float64",
     "floor",
     "floor_divide",
     "full",
@@ -283,7 +316,14 @@ __all__ = [
     "greater",
     "greater_equal",
     "hypot",
+    "iinfo",
+    "inf",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
     "invert",
+    "isdtype",
     "isfinite",
     "isinf",
     "isnan",
@@ -312,7 +352,9 @@ __all__ = [
     "mod",
     "moveaxis",
     "multiply",
+    "nan",
     "negative",
+    "newaxis",
     "nextafter",
     "nn",
     "no_grad",
@@ -323,6 +365,7 @@ __all__ = [
     "outer",
     "pad",
     "permute_dims",
+    "pi",
     "placeholder",
     "positive",
     "pow",
@@ -366,6 +409,10 @@ __all__ = [
     "triu",
     "true_divide",
     "trunc",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
     "unstack",
     "var",
     "variable",

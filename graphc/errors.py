@@ -56,7 +56,8 @@ def user_location() -> Location | None:
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not _inside[file]:
+        # The __init__ that a dataclass generates has no file of its own, only the globals of its module.
+        if not _inside[file] and not (file == "<string>" and frame.f_globals.get("__package__") == "graphc"):
             return Location(file, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None

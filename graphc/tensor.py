@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
@@ -350,6 +351,9 @@ class Tensor(Handle):
 
     # NumPy's protocols.
 
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return sys.modules["graphc"]
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
         raise _symbolic("asarray", self, "use gx.compile to run it, or gx.asarray for a Tensor")
 
@@ -393,7 +397,7 @@ def _called(numpy_name: str, name: str, args: Any, kwargs: dict[str, Any]) -> An
 
 
 # NumPy's functions and ours have the same names, but for these.
-_FAMILIES = (elementwise, logic, shape, reduce, dot, creation)
+_FAMILIES = (elementwise, logic, shape, reduce, dot, creation, index)
 _REDUCING_UFUNCS = {
     "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
 }  # fmt: skip

@@ -1,19 +1,24 @@
-"""Reading parts of an array by index: ints, slices with any step, `...` and `None`."""
+"""Reading parts of an array by index: ints, slices with any step, `...` and `None`; and differences of neighbours."""
 
 from __future__ import annotations
 
 import operator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from graphc.array.handle import Handle
+from graphc.array.convert import ArrayLike, as_node, axis_index, count
+from graphc.array.handle import Handle, wrap
+from graphc.array.shape import concat, part
 from graphc.errors import ArgumentError, OutOfBoundsError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node
-from graphc.ops.elementwise import out_of_bounds
+from graphc.ops.elementwise import ne, out_of_bounds
 from graphc.ops.shape import reshape, slice_
+
+if TYPE_CHECKING:
+    from graphc.tensor import Tensor
 
 
 class Along(NamedTuple):
@@ -139,3 +144,32 @@ def _from_front(extent: Size, bound: Size) -> Size:
 
 def _steps(distance: Size, step: int) -> Size:
     return distance if step == 1 else dims.ceildiv(distance, step)
+
+
+def diff(
+    x: ArrayLike,
+    /,
+    *,
+    axis: int = -1,
+    n: int = 1,
+    prepend: ArrayLike | None = None,
+    append: ArrayLike | None = None,
+) -> Tensor:
+    """Return the differences of neighbours along an axis, n times over.
+
+    `prepend` and `append` are arrays to join x with before, of its shape but for the axis. Bools differ where they are
+    not equal.
+
+    >>> gx.diff(gx.placeholder((5, 3)), axis=0).shape
+    (4, 3)
+    """
+    node = as_node("diff", x)
+    place = axis_index("diff", axis, node.ndim)
+    parts = [p for p in (prepend, x, append) if p is not None]
+    if len(parts) > 1:
+        node = concat(parts, axis=place).node
+    for _ in range(count("diff", "n", n)):
+        length = dims.maximum(node.shape[place] - 1, 0)
+        later, earlier = part(node, place, 1, length), part(node, place, 0, length)
+        node = ne(later, earlier) if node.dtype.kind == "b" else later - earlier
+    return wrap(node)

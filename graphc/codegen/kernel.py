@@ -97,6 +97,8 @@ class _KernelEmitter(ExpressionEmitter):
         self.written = {s.buffer for s in walk(kernel.body) if isinstance(s, Store | Accumulate)}
         # Which copy of a reduction's accumulators the current part of an unrolled VECTOR loop adds to.
         self.partial = 0
+        # How many lanes of the current vector of a VECTOR loop run.
+        self.active = 0
         # Registers brought into being inside the current VECTOR loop: each lane has its own.
         self.lane_registers: set[Buffer] = set()
         self.reductions: Mapping[Buffer, str] = {}
@@ -217,6 +219,7 @@ class _KernelEmitter(ExpressionEmitter):
     def _chunk(self, stmt: For, start: Value, partial: int, active: int) -> None:
         """Emit the body for one vector of iterations from `start`, the first `active` lanes of it."""
         self.partial = partial
+        self.active = active
         self.tail = self.tail_mask(active, self.lanes) if active < self.lanes else None
         self.env[stmt.var] = (
             Value(start.name, INT64, 1, start.level, step=1, known=start.known) if self.lanes > 1 else start
@@ -321,6 +324,11 @@ class _KernelEmitter(ExpressionEmitter):
             mask = self.mask
             if mask is None:
                 self.line(f"store {whole} {text}, ptr {address.name}, align {dtype.itemsize}")
+                return
+            if self.active == 1 and self.condition is None:
+                # LLVM makes a masked store of one known lane a store of the element before truncation (#179489).
+                one = self.define(f"extractelement {whole} {text}, i64 0", dtype, 1, value.level)
+                self.line(f"store {kind} {one.name}, ptr {address.name}")
                 return
             self.declarations[f"declare void @llvm.masked.store.{suffix}.p0({whole}, ptr, i32, <{lanes} x i1>)"] = None
             self.line(

@@ -3,8 +3,19 @@
 Nothing branches: where a function has several pieces, all are computed and one is selected, so that a VECTOR loop stays
 a vector loop. Formulas rely on the loop IR never contracting or reassociating float operations.
 
-The errors in docstrings are the largest found, in units in the last place: of float32 among all values (of pow among
-10^7 pairs), of float64 among 10^7 values.
+Largest errors found, in units in the last place: in float32 among all values, in float64 and of pow among 10^7.
+
+               float32  float64                 float32  float64
+    exp           0.87     0.86      log           0.89     0.88
+    exp2          0.92     0.93      log2          1.14     1.18
+    expm1         1.07     1.15      log10         1.02     1.03
+    sigmoid       0.87     0.86      log1p         0.90     0.86
+    softplus      1.15     1.08      pow           0.54     1.05
+    tanh          1.05     1.04      sin           0.82     0.81
+    erf           1.13     1.13      cos           0.81     0.81
+
+sin and cos reduce every argument by the method of Payne and Hanek: the bits of 2/pi that matter are selected and
+multiplied as integers, so that huge arguments cost the same as small ones and are as exact.
 """
 
 from __future__ import annotations

@@ -92,6 +92,14 @@ def _reduce_broadcast(m: Match) -> Node | None:
     return broadcast(result, shape=node.shape, axes=tuple([left.index(k) for k in axes if k not in axis]))
 
 
+def _sum_of_scaled(m: Match) -> Node | None:
+    """Scale the sum instead of every term."""
+    for term, factor in ((m["a"], m["b"]), (m["b"], m["a"])):
+        if term.shape and not factor.shape:
+            return mul(reduce_sum(term, axis=m["axis"]), factor)
+    return None
+
+
 # Contractions.
 
 
@@ -231,5 +239,7 @@ ARRAY_RULES = (
 )
 
 FAST_ARRAY_RULES = (
+    Rule("sum_scaled", call("sum", a * b, axis=Attr("axis")), _sum_of_scaled, exact=False),
+    Rule("sum_neg", call("sum", -x, axis=Attr("axis")), -call("sum", x, axis=Attr("axis")), exact=False),
     Rule("contract_distribute", _contraction, lambda m: _contract_broadcast(m, distribute=True), exact=False),
 )

@@ -59,4 +59,7 @@ def _value(node: Node) -> np.ndarray[Any, Any] | None:
             value = np.asarray(node.op.reference(*[known_value(i) for i in node.inputs], **node.attrs))
     except GraphcError:
         return None
-    return value if TensorType(value.dtype, value.shape) == node.type else None
+    if TensorType(value.dtype, value.shape) != node.type:
+        return None
+    # The sign of a NaN depends on the processor; a constant must not.
+    return np.where(np.isnan(value), value.dtype.type(np.nan), value) if value.dtype.kind == "f" else value

@@ -6,10 +6,11 @@ arrays; a contraction reads strided ones. Where such a value is only a view, a `
 
 from __future__ import annotations
 
-from graphc.ir.graph import Contraction, Graph, Node, Opaque, Region, item
+from graphc.ir.graph import Contraction, Graph, Node, Opaque, Reduction, Region, item
 from graphc.ir.index import Index, flatten, is_alias, is_virtual, source_of, trace
 from graphc.ir.loops import Var
 from graphc.ops.elementwise import copy
+from graphc.ops.shape import reshape
 
 
 def materialize(graph: Graph) -> Graph:
@@ -21,6 +22,8 @@ def materialize(graph: Graph) -> Graph:
             inputs = tuple([_plain(i, copies) if is_virtual(i) else i for i in inputs])
         elif isinstance(node.op, Contraction):
             inputs = tuple([i if _is_strided(i) else _plain(i, copies) for i in inputs])
+        elif isinstance(node.op, Reduction) and all(inputs[0].shape[k] == 1 for k in node.attrs["axis"]):
+            return Node(reshape, inputs, {"shape": node.shape}, node.type, node.location)  # folds nothing
         attrs = node.attrs
         if isinstance(node.op, Region):
             body = materialize(attrs["body"])

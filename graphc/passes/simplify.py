@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from graphc.ir.graph import OPS, Graph, Node, known_value, literal
+from graphc.ir.graph import Graph, Node, known_value, literal
 from graphc.ir.rewrite import Attr, Match, OnFire, Rule, apply_rules, call, constant, into_bodies, variables
 from graphc.ops.elementwise import cast
 from graphc.passes.array_rules import ARRAY_RULES, FAST_ARRAY_RULES
@@ -82,6 +82,10 @@ ARITHMETIC = (
     Rule("times_neg", x * (-y), -(x * y)),
     Rule("neg_over", (-x) / y, -(x / y)),
     Rule("over_neg", x / (-y), -(x / y)),
+    # x + y * -2 is x - y * 2: a negative factor turns the sum round.
+    Rule("add_negative_product", x + y * c, lambda m: m["x"] - _turned(m), when=lambda m: _is_negative(m["c"])),
+    Rule("negative_product_add", y * c + x, lambda m: m["x"] - _turned(m), when=lambda m: _is_negative(m["c"])),
+    Rule("sub_negative_product", x - y * c, lambda m: m["x"] + _turned(m), when=lambda m: _is_negative(m["c"])),
     # 1/c is exact, so both sides round the same number once.
     Rule("div_power_of_two", x / c, lambda m: m["x"] * _with(np.reciprocal, "c")(m), when=lambda m: _inverts(m["c"])),
     Rule("integer_mul_zero", x * 0, 0, when=_is_integer),
@@ -94,6 +98,19 @@ ARITHMETIC = (
     Rule("abs_neg", call("abs", -x), call("abs", x), when=lambda m: m.node.dtype.kind != "u"),
     Rule("abs_abs", call("abs", call("abs", x)), call("abs", x)),
 )
+
+
+def _turned(m: Match) -> Node:
+    """Return y times the opposite of c."""
+    product: Node = m["y"] * _with(np.negative, "c")(m)
+    return product
+
+
+def _is_negative(node: Node) -> bool:
+    """Tell whether a constant is negative and its opposite is not."""
+    value = known_value(node)
+    assert value is not None
+    return bool(value < 0 and -value > 0)
 
 
 def _inverts(node: Node) -> bool:
@@ -184,6 +201,10 @@ def _drops_bits_twice(source: Node, middle: np.dtype[np.generic], target: np.dty
 
 def _cast_cast(m: Match) -> Node | None:
     source, middle, target = m["x"], m["middle"], m.node.dtype
+    # An integer that target does not hold wraps; by way of a float it would be some number or other.
+    by_float = middle.kind == "f" and target.kind in "iu" and source.dtype.kind in "iu"
+    if by_float and not keeps_values(source.dtype, target):
+        return None
     if keeps_values(source.dtype, middle) or _drops_bits_twice(source, middle, target):
         return cast(source, dtype=target)
     return None
@@ -205,12 +226,6 @@ RULES = (*ARITHMETIC, *POWERS, *CHOICES, *BITS, *CASTS, *ARRAY_RULES)
 # Rules for fast_math alone.
 
 
-def _sum_of_scaled(m: Match) -> Node | None:
-    """Scale the sum instead of every term."""
-    factor = m["y"]
-    return OPS["sum"](m["x"], axis=m["axis"]) * factor if not factor.shape and m["x"].shape else None
-
-
 FAST = (
     Rule("add_zero", x + 0, x, exact=False),
     Rule("zero_sub", 0 - x, -x, exact=False),
@@ -226,7 +241,5 @@ FAST = (
     Rule("square_of_sqrt", call("sqrt", x) * call("sqrt", x), x, exact=False),
     Rule("log_exp", call("log", call("exp", x)), x, exact=False),
     Rule("exp_log", call("exp", call("log", x)), x, exact=False),
-    Rule("sum_scaled", call("sum", x * y, axis=Attr("axis")), _sum_of_scaled, exact=False),
-    Rule("sum_neg", call("sum", -x, axis=Attr("axis")), -call("sum", x, axis=Attr("axis")), exact=False),
     *FAST_ARRAY_RULES,
 )

@@ -84,3 +84,19 @@ def test_iteration_and_length():
     assert len(x) == 2
     first, second = x
     assert first.shape == second.shape == (3,)
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 6])
+def test_diff(n):
+    for axis in (0, 1, -1):
+        for symbolic in (False, True):
+            got = apply(lambda x, a=axis: gx.diff(x, axis=a, n=n), X, symbolic=symbolic)
+            np.testing.assert_array_equal(got, np.diff(X, n, axis))
+    check_gradients(lambda x: gx.diff(x * x, n=n), X[0, :2])
+
+
+def test_diff_with_ends():
+    got = apply(lambda x: gx.diff(x, axis=0, prepend=x[:1], append=x[-1:]), X)
+    np.testing.assert_array_equal(got, np.diff(X, axis=0, prepend=X[:1], append=X[-1:]))
+    mask = np.array([True, False, False, True])
+    np.testing.assert_array_equal(apply(gx.diff, mask), np.diff(mask))
