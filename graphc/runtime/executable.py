@@ -11,7 +11,7 @@ import numpy as np
 
 from graphc.errors import ArgumentError
 from graphc.ir.graph import Graph
-from graphc.runtime.inputs import InputSpec, arrange, convert, measure
+from graphc.runtime.inputs import InputSpec, arrange, check_shape, convert, is_ready, measure
 
 Array = np.ndarray[Any, Any]
 
@@ -82,13 +82,17 @@ class Executable:
         specs = self._inputs
         if kwargs or len(args) != len(specs):
             args = tuple(arrange(specs, args, kwargs, self.name))
-        arrays = [convert(spec, arg) for spec, arg in zip(specs, args, strict=True)]
-        found = self._by_shapes.get(tuple([a.shape for a in arrays]))
+        arrays = [a if is_ready(spec, a) else convert(spec, a) for spec, a in zip(specs, args, strict=True)]
+        shapes = tuple([a.shape for a in arrays])
+        found = self._by_shapes.get(shapes)
         if found is None:
+            for spec, array in zip(specs, arrays, strict=True):
+                check_shape(spec, array)
             found = self._specialization(measure(specs, arrays))
-            self._by_shapes[tuple([a.shape for a in arrays])] = found
+            self._by_shapes[shapes] = found
         found.last_call = next(self._clock)
-        return self._unflatten([a if a.ndim else a[()] for a in found.runner.run(arrays)])
+        outputs = found.runner.run(arrays)
+        return self._unflatten([a if a.ndim else a[()] for a in outputs])
 
     def specialize(self, **sizes: int) -> Specialization:
         """Make the code for these sizes of the symbolic dimensions now, rather than at the first call.

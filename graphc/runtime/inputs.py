@@ -49,21 +49,23 @@ def _listed(specs: Sequence[InputSpec]) -> str:
     return ", ".join(f"{spec.name}: {spec.type}" for spec in specs)
 
 
+def is_ready(spec: InputSpec, value: Any) -> bool:
+    """Whether `value` is an array that compiled code can read as it is, of whatever shape."""
+    if type(value) is not np.ndarray or value.dtype != spec.type.dtype:
+        return False
+    flags = value.flags
+    return bool(flags.c_contiguous and flags.aligned)
+
+
 def convert(spec: InputSpec, value: Any) -> Array:
-    """Return `value` as an aligned C-contiguous array of the input's dtype and rank; itself where it already is one.
+    """Return `value` as an aligned C-contiguous array of the input's dtype.
 
     Arrays are cast where NumPy calls the cast safe. Python numbers and nests of them take the input's dtype where no
     value changes its kind (an int may become a float, a float no int) and integers fit.
     """
-    dtype = spec.type.dtype
-    if type(value) is np.ndarray and value.dtype == dtype and value.flags.carray:
-        array = value
-    elif hasattr(value, "node"):
+    if hasattr(value, "node"):
         raise InputError(f"input {spec.name}: takes an array, got a symbolic value {value!r}")
-    else:
-        array = _as_array(spec, value)
-    _check_shape(spec, array)
-    return array
+    return _as_array(spec, value)
 
 
 def _as_array(spec: InputSpec, value: Any) -> Array:
@@ -102,7 +104,8 @@ def _described(value: Any) -> str:
     return f"an object of type {type(value).__name__}"
 
 
-def _check_shape(spec: InputSpec, array: Array) -> None:
+def check_shape(spec: InputSpec, array: Array) -> None:
+    """Raise InputError where the rank or a known size differs."""
     shape = spec.type.shape
     if array.ndim != len(shape):
         raise InputError(f"input {spec.name}: takes {spec.type}, got rank {array.ndim}, shape {array.shape}")
