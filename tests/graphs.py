@@ -11,17 +11,18 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from graphc.errors import GraphcError
+from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import OPS, Graph, Literal, Node, constant, items, literal, placeholder, variable
-from graphc.ir.types import TensorType
+from graphc.ir.types import Shape, TensorType
 from graphc.ops.control import parameter, scan
 
 F32, F64, I32, I64, U8, BOOL = (np.dtype(n) for n in ("f4", "f8", "i4", "i8", "u1", "?"))
 EDGES = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, np.inf, -np.inf, np.nan, 1e-40, 1e38, 3.7)
 
 
-def random_graph(seed: int, exact: bool = True, size: int = 16) -> Graph:
-    """Return a graph of about `size` operations."""
-    return _Builder(np.random.default_rng(seed), exact).graph(size)
+def random_graph(seed: int, exact: bool = True, size: int = 16, symbolic: bool = False) -> Graph:
+    """Return a graph of about `size` operations; with `symbolic`, some sizes are n and m."""
+    return _Builder(np.random.default_rng(seed), exact, symbolic).graph(size)
 
 
 def feeds(graph: Graph, seed: int = 0, edges: bool = False) -> tuple[list[np.ndarray], dict[Node, np.ndarray]]:
@@ -46,13 +47,16 @@ def random_array(rng: np.random.Generator, type: TensorType, edges: bool = False
 
 
 class _Builder:
-    def __init__(self, rng: np.random.Generator, exact: bool) -> None:
+    def __init__(self, rng: np.random.Generator, exact: bool, symbolic: bool) -> None:
         self.rng = rng
         self.exact = exact
+        self.symbolic = symbolic
         self.inputs: list[Node] = []
         self.variables: list[Node] = []
         self.pool: list[Node] = []
-        self.sizes = (0, 1, 2, 3) if exact and rng.random() < 0.2 else (1, 1, 2, 3, 4)
+        self.sizes: tuple[Size, ...] = (0, 1, 2, 3) if exact and rng.random() < 0.2 else (1, 1, 2, 3, 4)
+        if symbolic:
+            self.sizes = (1, 3, Dim.symbol("n"), Dim.symbol("m"))
         self.dtypes = (F32, F64, I32, I64, U8, BOOL) if exact else (F64,)
 
     def graph(self, size: int) -> Graph:
@@ -60,9 +64,11 @@ class _Builder:
             self.fresh(self.shape(), self.one_of(self.dtypes))
         steps: list[Callable[[], object]] = [
             self.unary, self.binary, self.binary, self.binary, self.with_number, self.with_number, self.choice,
-            self.compare, self.cast, self.transpose, self.broadcast, self.broadcast, self.ones, self.reshape,
-            self.slice, self.embed, self.concat, self.constant, self.extreme, self.repeat, self.iota,
+            self.compare, self.cast, self.transpose, self.broadcast, self.broadcast, self.ones, self.concat,
+            self.extreme, self.repeat, self.iota,
         ]  # fmt: skip
+        if not self.symbolic:
+            steps += [self.reshape, self.slice, self.embed, self.constant]
         if not self.exact:
             steps += [self.sum, self.sum, self.contract, self.contract, self.contract, self.scan]
         for _ in range(size):
@@ -79,8 +85,8 @@ class _Builder:
     def one_of(self, values: Sequence):
         return values[int(self.rng.integers(len(values)))]
 
-    def shape(self) -> tuple[int, ...]:
-        return tuple(int(self.one_of(self.sizes)) for _ in range(int(self.rng.integers(4))))
+    def shape(self) -> Shape:
+        return tuple(self.one_of(self.sizes) for _ in range(int(self.rng.integers(4))))
 
     def node(self, kinds: str = "fiub") -> Node:
         fitting = [n for n in self.pool if n.dtype.kind in kinds]
@@ -102,9 +108,9 @@ class _Builder:
         self.pool.append(node)
         return node
 
-    def fresh(self, shape: tuple[int, ...], dtype: np.dtype) -> Node:
+    def fresh(self, shape: Shape, dtype: np.dtype) -> Node:
         type = TensorType(dtype, shape)
-        if self.rng.random() < 0.2:
+        if type.is_static and self.rng.random() < 0.2:
             node = variable(name=f"w{len(self.variables)}", type=type, state=object())
             self.variables.append(node)
         else:
@@ -112,7 +118,7 @@ class _Builder:
             self.inputs.append(node)
         return self.add(node)
 
-    def array(self, shape: tuple[int, ...], dtype: np.dtype) -> Node:
+    def array(self, shape: Shape, dtype: np.dtype) -> Node:
         """Return an array that is new, or repeats, or is turned."""
         kind = self.rng.random()
         if kind < 0.4 or not shape:
@@ -196,7 +202,7 @@ class _Builder:
         shape, axes = list(x.shape), list(range(x.ndim))
         for _ in range(int(self.rng.integers(1, 3))):
             place = int(self.rng.integers(len(shape) + 1))
-            shape.insert(place, int(self.one_of(self.sizes)))
+            shape.insert(place, self.one_of(self.sizes))
             axes = [a + (a >= place) for a in axes]
         if len(shape) <= 4:
             self.add(OPS["broadcast"](x, shape=tuple(shape), axes=tuple(axes)))
@@ -282,7 +288,7 @@ class _Builder:
         self.add(OPS["sum"](x, axis=self.axis(x)))
 
     def contract(self) -> None:
-        size = {"b": 2, "m": 3, "n": 4, "k": 5, "l": 1}
+        size = {"b": 2, "m": self.one_of(self.sizes), "n": 4, "k": self.one_of(self.sizes), "l": 1}
         parts: list[list[str]] = [[], [], []]
         for label in size:
             places = self.one_of([(0, 1, 2), (0, 2), (1, 2), (0, 1), ()])

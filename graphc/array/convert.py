@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,7 +13,7 @@ from graphc.array.handle import Handle, wrap
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, literal
-from graphc.ir.types import BOOL, FLOAT32, FLOAT64, INT64, Shape, TensorType, as_dtype
+from graphc.ir.types import BOOL, FLOAT32, FLOAT64, INT64, Shape, as_dtype
 from graphc.ops.elementwise import cast, ne, size
 from graphc.ops.shape import broadcast, concat, reshape
 
@@ -321,14 +321,3 @@ def count(name: str, what: str, value: Any, least: int = 0) -> int:
     if number < least:
         raise ArgumentError(f"{name}: {what} must be at least {least}, got {number}")
     return number
-
-
-def require(condition: bool, message: Callable[[], str]) -> None:
-    """Raise ArgumentError with a message that is made only then."""
-    if not condition:
-        raise ArgumentError(message())
-
-
-def type_of(node: Node) -> TensorType:
-    """Return dtype and shape of a node."""
-    return node.tensor_type

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,17 +51,29 @@ class Ref:
         return Ref(self.storage, self.offset + offset, (*outer, stride))
 
 
-def assign_offsets(storages: Sequence[Storage]) -> int:
-    """Place storages so that those in use at the same time do not overlap; return the bytes needed in all.
+BEST_ORDER_LIMIT = 1024
+"""Storages up to which they are placed largest first; more are placed as they come, in linear time."""
 
-    Largest first, each at the lowest offset where it fits.
-    """
+
+def assign_offsets(storages: Sequence[Storage]) -> int:
+    """Place storages so that those in use at the same time do not overlap; return the bytes needed in all."""
+    if len(storages) > BEST_ORDER_LIMIT:
+        return _as_they_come(storages)
+    return _largest_first(storages)
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+def _largest_first(storages: Sequence[Storage]) -> int:
+    """Place the largest first, each at the lowest offset where it fits."""
     order = sorted(storages, key=lambda s: (-s.nbytes, s.first))
     # Columns of the storages placed so far: first, last, start, end.
     placed = np.zeros((len(order), 4), np.int64)
     total = 0
     for count, storage in enumerate(order):
-        nbytes = -(-storage.nbytes // ALIGNMENT) * ALIGNMENT
+        nbytes = _aligned(storage.nbytes)
         near = placed[:count]
         near = near[(near[:, 0] <= storage.last) & (near[:, 1] >= storage.first)]
         start = 0
@@ -73,11 +87,50 @@ def assign_offsets(storages: Sequence[Storage]) -> int:
     return total
 
 
+def _as_they_come(storages: Sequence[Storage]) -> int:
+    """Place each, in the order of first use, in the smallest gap that then is free."""
+    free: list[tuple[int, int]] = []  # gaps as (start, end), in order, below `total`
+    total = 0
+    ending: list[tuple[int, int, int]] = []  # (last, start, end) of the storages in use
+    for storage in sorted(storages, key=lambda s: (s.first, -s.nbytes)):
+        while ending and ending[0][0] < storage.first:
+            _, start, end = heapq.heappop(ending)
+            _release(free, start, end)
+        nbytes = _aligned(storage.nbytes)
+        if not nbytes:
+            continue
+        fitting = [(end - start, k) for k, (start, end) in enumerate(free) if end - start >= nbytes]
+        if fitting:
+            k = min(fitting)[1]
+            start, end = free.pop(k)
+            if end - start > nbytes:
+                free.insert(k, (start + nbytes, end))
+        elif free and free[-1][1] == total:
+            start, _ = free.pop()
+            total = start + nbytes
+        else:
+            start, total = total, total + nbytes
+        storage.offset = start
+        heapq.heappush(ending, (storage.last, start, start + nbytes))
+    return total
+
+
+def _release(free: list[tuple[int, int]], start: int, end: int) -> None:
+    """Add a gap, joined with its neighbours."""
+    k = bisect.bisect(free, (start, end))
+    if k < len(free) and free[k][0] == end:
+        end = free.pop(k)[1]
+    if k and free[k - 1][1] == start:
+        start = free.pop(k - 1)[0]
+        k -= 1
+    free.insert(k, (start, end))
+
+
 def live_bytes(storages: Sequence[Storage]) -> int:
     """Return the most bytes in use at any one time: no placement can need less."""
     changes: dict[int, int] = {}
     for storage in storages:
-        nbytes = -(-storage.nbytes // ALIGNMENT) * ALIGNMENT
+        nbytes = _aligned(storage.nbytes)
         changes[storage.first] = changes.get(storage.first, 0) + nbytes
         changes[storage.last + 1] = changes.get(storage.last + 1, 0) - nbytes
     peak = now = 0

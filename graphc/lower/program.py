@@ -198,6 +198,8 @@ class _Lowering:
         if found is not None:
             return found
         assert isinstance(operand, Node)
+        if _is_empty(operand):
+            return Ref(Storage(0))  # computed by nothing, read by nothing
         value = known_value(operand)
         if value is None:
             raise InternalError(f"lower: {operand!r} has no memory")

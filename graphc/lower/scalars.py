@@ -36,11 +36,11 @@ def cast(value: Expr, dtype: DType) -> Expr:
 
 
 def _sign(x: Expr) -> Expr:
-    """1, -1, or x itself where it is zero or NaN."""
+    """1, -1, 0 without a sign, or NaN."""
     zero = const(0, x.dtype)
     if x.dtype.kind == "u":
         return cast(apply("ne", x, zero), x.dtype)
-    negative = apply("select", apply("lt", x, zero), const(-1, x.dtype), x)
+    negative = apply("select", apply("lt", x, zero), const(-1, x.dtype), apply("add", x, zero))
     return apply("select", apply("gt", x, zero), const(1, x.dtype), negative)
 
 

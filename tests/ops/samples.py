@@ -140,7 +140,7 @@ ELEMENTWISE = [
     *elementwise("sign", 1, NUMBERS, (-9, 9)),
     *elementwise("maximum", 2, ANY, (-9, 9)),
     *elementwise("minimum", 2, ANY, (-9, 9)),
-    *elementwise("floor_divide", 2, NUMBERS, (-90, 90), (-9, 9)),
+    *elementwise("floor_divide", 2, NUMBERS, (-90, 90), (3, 9)),
     *elementwise("remainder", 2, NUMBERS, (-90, 90), (3, 9)),
     *elementwise("floor", 1, FLOATS, (-9, 9)),
     *elementwise("ceil", 1, FLOATS, (-9, 9)),

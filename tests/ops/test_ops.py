@@ -225,7 +225,7 @@ class Derivatives:
     def difference(self, outputs: Sequence[Node | None], along: int | None = None) -> list[Array]:
         """Return the derivatives of outputs along u, by central differences of fourth order."""
         ends = [self.run(outputs, k * STEP, along) for k in (-2, -1, 1, 2)]
-        return [(a - 8 * b + 8 * c - d) / (12 * STEP) for a, b, c, d in zip(*ends, strict=True)]
+        return [(8 * (c - b) - (d - a)) / (12 * STEP) for a, b, c, d in zip(*ends, strict=True)]
 
     def scalar(self, nodes: Sequence[Node | None], weights: Sequence[Node]) -> Node | None:
         """Return the sum of products with weights."""
