@@ -1,5 +1,8 @@
 """Derivatives, graph to graph: a walk over each operation's vjp rule. No tape, no numbers, any order.
 
+Where a value was not chosen, no derivative passes: `where` leaves a mask on what it hands to its alternatives, and what
+a rule makes of a masked cotangent is zero again outside the mask, also where the rule is singular there (0 * inf).
+
 Reverse mode is the pullback. Forward mode is the pullback of the pullback: the pullback is linear in its cotangent, so
 transposing it gives the Jacobian-vector product, and what only the transposition needed is dead code.
 """
@@ -9,15 +12,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphc.errors import GradientError, located_at
-from graphc.ir.graph import NOT_DIFFERENTIABLE, ZERO_DERIVATIVE, Node, Region, item, toposort
-from graphc.ir.types import TensorType, TupleType
+from graphc.ir.graph import (
+    NOT_DIFFERENTIABLE,
+    ZERO_DERIVATIVE,
+    Elementwise,
+    Leaf,
+    Node,
+    Reduction,
+    Region,
+    View,
+    item,
+    toposort,
+)
+from graphc.ir.types import FLOAT32, TensorType, TupleType
 from graphc.ops.control import parameter
+from graphc.ops.elementwise import (
+    abs as abs_,
+)
+from graphc.ops.elementwise import (
+    add,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    cast,
+    choose,
+    copysign,
+    maximum,
+    minimum,
+    ne,
+    neg,
+    relu,
+    sub,
+    where,
+)
+from graphc.ops.reduce import any_, spread
 from graphc.ops.reduce import sum as reduce_sum
 
+_FINITE = frozenset((add, sub, neg, abs_, relu, maximum, minimum, copysign, cast, where))
+"""Operations whose derivative is finite everywhere, so that it keeps zeros zero."""
 
-def pullback(
-    outputs: Sequence[Node], wrt: Sequence[Node], cotangents: Sequence[Node | None]
-) -> list[Node | None]:
+
+def pullback(outputs: Sequence[Node], wrt: Sequence[Node], cotangents: Sequence[Node | None]) -> list[Node | None]:
     """Return, for each node of `wrt`, the sum over outputs of cotangent * d output / d node; None where it is zero.
 
     A cotangent has the type of its output; None is zero. Only floating-point values carry cotangents.
@@ -26,17 +61,25 @@ def pullback(
     active = _active(order, wrt)
     # A node with several results has one list entry per result, any other a single entry.
     sums: dict[Node, list[Node | None]] = {}
+    masks: dict[Node, Node | None] = {}
     for output, cotangent in zip(outputs, cotangents, strict=True):
         if cotangent is not None and output in active:
             _add(sums, output, cotangent)
+            masks[output] = None
     targets = set(wrt)
     for node in reversed(order):
         if node not in sums or node not in active or (node.is_leaf and node in targets):
             continue
         received = sums[node] if node in targets else sums.pop(node)
         with located_at(node.location):
-            for source, part in zip(node.inputs, _input_cotangents(node, received, active), strict=True):
+            mask = masks.pop(node, None)
+            parts = _input_cotangents(node, received, active)
+            if mask is not None and isinstance(node.op, Elementwise) and node.op not in _FINITE:
+                parts = [part if part is None else choose(mask, part, 0.0) for part in parts]
+            for k, (source, part) in enumerate(zip(node.inputs, parts, strict=True)):
                 if part is not None:
+                    passed = _passed_mask(node, k, mask)
+                    masks[source] = _either(masks[source], passed) if source in sums else passed
                     _add(sums, source, _unbroadcast(part, source))
     return [sums[w][0] if w in sums else None for w in wrt]
 
@@ -97,10 +140,40 @@ def _input_cotangents(node: Node, received: list[Node | None], active: set[Node]
     ]
 
 
+def _passed_mask(node: Node, k: int, mask: Node | None) -> Node | None:
+    """Return where the cotangent of input k may be other than zero: None is everywhere."""
+    if node.op is where:
+        chosen = node.inputs[0] if k == 1 else bitwise_not(node.inputs[0])
+        mask = chosen if mask is None else bitwise_and(mask, chosen)
+    if mask is None or isinstance(node.op, Leaf):
+        return None
+    source = node.inputs[k]
+    if isinstance(node.op, Elementwise):
+        return any_(mask, axis=tuple(range(mask.ndim))) if mask.ndim and not source.ndim else mask
+    if isinstance(node.op, View | Reduction) and not mask.ndim:
+        return mask
+    if isinstance(node.op, Reduction):
+        return spread(mask, source, node.attrs["axis"])
+    if isinstance(node.op, View):
+        return _seen_through(node, source, mask)
+    return None
+
+
+def _seen_through(view: Node, source: Node, mask: Node) -> Node:
+    """Return the mask of a view's source: an element is in it if one that shows it is."""
+    assert isinstance(view.op.vjp, tuple)
+    rule = view.op.vjp[0]
+    assert rule is not None
+    shown = rule(cast(mask, dtype=FLOAT32), view, source)
+    return ne(shown, 0.0)
+
+
+def _either(a: Node | None, b: Node | None) -> Node | None:
+    return None if a is None or b is None else bitwise_or(a, b)
+
+
 def _unbroadcast(cotangent: Node, source: Node) -> Node:
     """Sum the cotangent of a scalar operand that met every element."""
     if source.ndim or not cotangent.ndim:
         return cotangent
     return reduce_sum(cotangent, axis=tuple(range(cotangent.ndim)))
-
-

@@ -1,5 +1,7 @@
 """gradients, pullback, pushforward on Tensors."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -109,3 +111,32 @@ def test_long_chains():
     gradient = gx.gradients(y, x)
     np.testing.assert_allclose(run(gradient, {x: 1.0}), 1.0001**20_000, rtol=1e-10)
     del y, gradient
+
+
+NOT_TAKEN = {
+    "sqrt": (lambda x: gx.where(x > 0, gx.sqrt(x), 0), [0, 0, 0.25]),
+    "log": (lambda x: gx.where(x > 0, gx.log(x), 0), [0, 0, 0.25]),
+    "reciprocal": (lambda x: gx.where(x > 0, 1 / x, 0), [0, 0, -0.0625]),
+    "power": (lambda x: gx.where(x > 0, x**0.5, 0), [0, 0, 0.25]),
+    "entropy": (lambda x: gx.where(x > 0, x * gx.log(x), 0), [0, 0, 1 + math.log(4)]),
+    "overflow": (lambda x: gx.where(x < 3, x, gx.exp(x * -1e3)), [1, 1, 0]),
+    "reshaped": (lambda x: gx.where(x.reshape(3, 1) > 0, gx.sqrt(x).reshape(3, 1), 0), [0, 0, 0.25]),
+    "repeated": (lambda x: gx.where(x[:, None] > 0, gx.broadcast_to(gx.sqrt(x)[:, None], (3, 2)), 0), [0, 0, 0.5]),
+    "nested": (lambda x: gx.where(x > 0, gx.where(x < 5, 1 / x, gx.log(-x)), 1), [0, 0, -0.0625]),
+    "norm": (lambda x: gx.where(gx.sum(x) > 100, gx.sqrt(gx.sum(x * 0)), 1) * x, [1, 1, 1]),
+}
+
+
+@pytest.mark.parametrize("name", NOT_TAKEN)
+def test_the_side_not_taken_may_be_singular(name):
+    function, expected = NOT_TAKEN[name]
+    x = gx.placeholder((3,), "float64")
+    y = gx.sum(function(x))
+    first = gx.gradients(y, x)
+    second = gx.gradients(gx.sum(first), x, unconnected="zero")
+    along = gx.pushforward(y, x, np.ones(3))
+    with np.errstate(all="ignore"):
+        values = run([first, second, along], {x: [-1.0, 0.0, 4.0]})
+    np.testing.assert_allclose(values[0], expected, rtol=1e-14)
+    assert np.isfinite(values[1]).all()
+    np.testing.assert_allclose(values[2], np.sum(expected))

@@ -133,7 +133,8 @@ def _names(graph: Graph) -> list[Any]:
 def kernel_key(kernel: Kernel) -> str:
     """Return a digest that two kernels share exactly when they differ in names alone.
 
-    Neither does it count whether equal expressions are one object, or whether a single statement is a block.
+    Neither does it count whether equal expressions are one object, or whether a single statement is a block. A variable
+    or a buffer that is bound in two places is taken to be the same thing in both.
     """
     numbers = _KernelKey()
     params = [f"{p.type}" for p in kernel.params]

@@ -28,7 +28,7 @@ import numpy as np
 from graphc.errors import ArgumentError, GraphcError, Location
 from graphc.ir import dims
 from graphc.ir.graph import OPS, Graph, Literal, Node, constant, item, placeholder, variable
-from graphc.ir.intern import bodies_of
+from graphc.ir.intern import Key, bodies_of, graph_key
 from graphc.ir.syntax import Names, Unreadable, number_of, number_text, quoted, size_of, type_of, type_text, value_of
 from graphc.ir.syntax import value_text as plain_value_text
 from graphc.ir.types import DTYPE_NAMES, DTYPES, TensorType
@@ -53,23 +53,25 @@ def to_text(graph: Graph, *, elide: bool = False, locations: bool = False, types
         v0 = mul(x, 2.0)
         return (v0,)
     """
-    bodies = _bodies(graph)
-    defs = Names()
-    names = {body: defs.take(body.name) for body in bodies}
+    names = _body_names(graph)
     return _Printer(names, elide=elide, locations=locations, types=types).graph(graph, set()) + "\n"
 
 
-def _bodies(graph: Graph) -> list[Graph]:
-    """Return a graph and, after it, every body in it, each once."""
-    found: dict[Graph, None] = {graph: None}
+def _body_names(graph: Graph) -> dict[Graph, str]:
+    """Return the names of a graph and of every body in it; bodies that are alike have the same."""
+    defs = Names()
+    names = {graph: defs.take(graph.name)}
+    alike: dict[tuple[str, Key], str] = {}
     stack = [graph]
     while stack:
-        for node in stack.pop().nodes:
-            for body in bodies_of(node):
-                if body not in found:
-                    found[body] = None
-                    stack.append(body)
-    return list(found)
+        for body in [b for node in stack.pop().nodes for b in bodies_of(node)]:
+            if body not in names:
+                key = (body.name, graph_key(body))
+                if key not in alike:
+                    alike[key] = defs.take(body.name)
+                names[body] = alike[key]
+                stack.append(body)
+    return names
 
 
 class _Printer:
@@ -80,19 +82,19 @@ class _Printer:
         self.locations = locations
         self.types = types
 
-    def graph(self, graph: Graph, visible: set[Graph]) -> str:
+    def graph(self, graph: Graph, visible: set[str]) -> str:
         names = Names()
         called = {n: names.take(_wanted(n)) for n in (*graph.inputs, *graph.variables)}
-        visible = {*visible, graph}
+        visible = {*visible, self.defs[graph]}
         body: list[str] = []
         number = 0
         for node in graph.nodes:
             if node in called or _stands_inline(node):
                 continue
             for inner in bodies_of(node):
-                if inner not in visible:
+                if self.defs[inner] not in visible:
                     body.append(self.graph(inner, visible))
-                    visible.add(inner)
+                    visible.add(self.defs[inner])
             while (name := f"v{number}") in self.hidden or names.take(name) != name:
                 number += 1
             called[node] = name
@@ -260,6 +262,7 @@ class _Reader:
         names = [a.arg for a in tree.args.args + tree.args.kwonlyargs]
         nodes.update(zip(names, inputs + variables, strict=True))
         result: Graph | None = None
+        offset = self.offset
         for statement in body:
             match statement:
                 case ast.FunctionDef(name=name):
@@ -276,6 +279,7 @@ class _Reader:
                 case _:
                     raise Unreadable(statement, "expected an assignment, a def or a return")
         if result is None:
+            self.offset = offset
             raise Unreadable(tree, f"{tree.name} does not return")
         return result
 

@@ -48,12 +48,6 @@ def _relu(x: Expr) -> Expr:
     return apply("max", x, const(0, x.dtype))
 
 
-def _softplus(x: Expr) -> Expr:
-    """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)): exp never overflows."""
-    small = apply("log1p", apply("exp", apply("neg", apply("abs", x))))
-    return apply("add", _relu(x), small)
-
-
 def _floor_divide(x: Expr, y: Expr) -> Expr:
     return _float_floor_divide(x, y) if x.dtype.kind == "f" else _integer_division(x, y)[0]
 
@@ -111,7 +105,6 @@ def _float_floor_divide(x: Expr, y: Expr) -> Expr:
 SPELLED_OUT: dict[str, Callable[..., Expr]] = {
     "sign": _sign,
     "relu": _relu,
-    "softplus": _softplus,
     "floor_divide": _floor_divide,
     "remainder": _remainder,
 }
