@@ -111,7 +111,7 @@ def _add(sums: dict[Node, list[Node | None]], node: Node, cotangent: Node) -> No
         source, index = node.inputs[0], node.attrs["index"]
         assert isinstance(source.type, TupleType)
         entry = sums.setdefault(source, [None] * len(source.type.items))
-        entry[index] = cotangent if entry[index] is None else entry[index] + cotangent  # type: ignore[operator]
+        entry[index] = cotangent if entry[index] is None else entry[index] + cotangent
     entry = sums.setdefault(node, [None])
     entry[0] = cotangent if entry[0] is None else entry[0] + cotangent
 

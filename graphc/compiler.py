@@ -1,6 +1,6 @@
 """Compiling: the stages in order, from the user's Tensors to code that runs.
 
-    capture -> bind sizes -> optimise -> materialize -> fuse -> lower -> emit -> jit
+capture -> bind sizes -> optimise -> materialize -> fuse -> lower -> emit -> jit
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from graphc.array.convert import asarray
-from graphc.nest import flatten, paths
 from graphc.codegen.jit import Machine, assembly
 from graphc.codegen.module import emit_module
 from graphc.eager import evaluate
@@ -28,6 +27,7 @@ from graphc.ir.text import to_text
 from graphc.ir.types import TensorType
 from graphc.ir.verify import verify
 from graphc.lower.program import lower
+from graphc.nest import flatten, paths
 from graphc.passes.canonicalize import canonicalize
 from graphc.passes.cse import cse
 from graphc.passes.empty import replace_empty
@@ -135,10 +135,7 @@ def optimize(graph: Graph, options: Options | None = None) -> Graph:
     for _ in range(MAX_ROUNDS):
         before = graph
         for apply_pass in PIPELINE:
-            if apply_pass is simplify:
-                graph = simplify(graph, fast_math=options.fast_math)
-            else:
-                graph = apply_pass(graph)
+            graph = simplify(graph, fast_math=options.fast_math) if apply_pass is simplify else apply_pass(graph)
             if options.verify:
                 verify(graph, apply_pass.__name__)
         if graph is before:
@@ -194,7 +191,9 @@ def _bound(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     for variable, value in bound.updates:
         if variable.type != value.type:
             with located_at(value.location):
-                raise ShapeError(f"compile: the update of {_called(variable)} must be {variable.type}, got {value.type}")
+                raise ShapeError(
+                    f"compile: the update of {_called(variable)} must be {variable.type}, got {value.type}"
+                )
     return bound
 
 

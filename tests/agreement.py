@@ -45,9 +45,7 @@ def is_exact(node: Node) -> bool:
 
 def chooses_zeros(node: Node) -> bool:
     """Tell whether an operation may return either of 0 and -0 where it meets both."""
-    return (
-        getattr(node.op, "scalar", "") in ("max", "min", "relu") or getattr(node.op, "combine", "") in ("max", "min")
-    )
+    return getattr(node.op, "scalar", "") in ("max", "min", "relu") or getattr(node.op, "combine", "") in ("max", "min")
 
 
 def wide(array: Array) -> Array:

@@ -39,9 +39,7 @@ def _targets() -> dict[str, Target]:
     here = host()
     found = {"host": here}
     if here.triple.startswith("x86_64"):
-        found["sse2"] = replace(
-            here, cpu="x86-64", features="", vector_bytes=16, vector_registers=16, has_fma=False
-        )
+        found["sse2"] = replace(here, cpu="x86-64", features="", vector_bytes=16, vector_registers=16, has_fma=False)
         if here.vector_bytes >= 32 and here.has_fma:
             found["avx2"] = replace(here, cpu="x86-64-v3", features="", vector_bytes=32, vector_registers=16)
     return found

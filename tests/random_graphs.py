@@ -255,9 +255,9 @@ class _Builder:
         op = self.one_of(("add", "mul", "sub", "div")) if self.chance(2) else self.one_of(sorted(ELEMENTWISE))
         here = [s for s in ELEMENTWISE[op] if any(n.dtype == s[-1] for n in self.pool)] or ELEMENTWISE[op]
         signature = self.one_of(here)
-        exact = op in ROUNDING or signature[-1].kind == "f" and OPS[op].infer(
+        exact = op in ROUNDING or (signature[-1].kind == "f" and OPS[op].infer(
             *[TensorType(d, ()) for d in signature]
-        ).dtype.kind != "f"  # fmt: skip
+        ).dtype.kind != "f")  # fmt: skip
         last = self.node(lambda n: n.dtype == signature[-1] and (not exact or n in self.exact))
         operands = [*[self.partner(last.shape, d, exact) for d in signature[:-1]], last]
         if op in ("left_shift", "right_shift"):

@@ -14,18 +14,15 @@ from typing import Any
 
 import hypothesis
 import numpy as np
-import pytest
 from hypothesis import strategies as st
 
-import graphc as gx
-from graphc.array.handle import wrap
 from graphc.compiler import Options, optimize
-from graphc.ir.graph import OPS, Contraction, Graph, Node, Reduction, Region
-from graphc.ir.text import from_text, to_text
+from graphc.ir.graph import Contraction, Graph, Node, Reduction, Region
+from graphc.ir.text import to_text
 from graphc.ir.types import TupleType
 from tests.agreement import FUNCTION_STEPS, assert_identical, chooses_zeros, is_exact
 from tests.native import NativeGraph
-from tests.random_graphs import Program, RandomChoices, random_program
+from tests.random_graphs import Program, random_program
 
 Array = np.ndarray[Any, Any]
 
@@ -90,9 +87,7 @@ def _with_ordered_zeros(node: Node, arrays: list[Array], result: Array) -> Array
 def assert_agrees(program: Program, found: Sequence[Array], inputs: Sequence[Array], variables: Mapping) -> None:
     """Require that `found` are the results of a program."""
     expected = evaluate(program.graph, inputs, variables)
-    disturbed = [
-        evaluate(program.graph, inputs, variables, np.random.default_rng(k)) for k in range(DISTURBED_RUNS)
-    ]
+    disturbed = [evaluate(program.graph, inputs, variables, np.random.default_rng(k)) for k in range(DISTURBED_RUNS)]
     for k, (node, result, value) in enumerate(zip(program.graph.results, found, expected, strict=True)):
         if node in program.exact or node.dtype.kind != "f":
             assert_identical(result, value)

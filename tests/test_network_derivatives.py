@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ class Network:
         self.y = gx.placeholder(("batch",), "int64", name="y")
         self.parameters = []
         h = self.x
-        for k, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for k, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
             w = gx.variable(rng.normal(size=(fan_in, fan_out)), name=f"w{k}")
             b = gx.variable(rng.normal(size=fan_out), name=f"b{k}")
             self.parameters += [w, b]
@@ -70,20 +72,26 @@ def test_second_derivative_reverse_over_reverse(network: Network) -> None:
     gradients = gx.gradients(network.loss, network.parameters)
     slope = sum(gx.sum(g * d) for g, d in zip(gradients, network.directions, strict=True))
     second = gx.gradients(slope, network.parameters)
-    assert_close(network.compile(list(second))(*network.data), network.along_direction(network.compile(list(gradients))))
+    assert_close(
+        network.compile(list(second))(*network.data), network.along_direction(network.compile(list(gradients)))
+    )
 
 
 def test_second_derivative_forward_over_reverse(network: Network) -> None:
     gradients = gx.gradients(network.loss, network.parameters)
     second = gx.pushforward(gradients, network.parameters, network.directions)
-    assert_close(network.compile(list(second))(*network.data), network.along_direction(network.compile(list(gradients))))
+    assert_close(
+        network.compile(list(second))(*network.data), network.along_direction(network.compile(list(gradients)))
+    )
 
 
 def test_second_derivative_reverse_over_forward(network: Network) -> None:
     (slope,) = gx.pushforward([network.loss], network.parameters, network.directions)
     second = gx.gradients(slope, network.parameters)
     gradients = gx.gradients(network.loss, network.parameters)
-    assert_close(network.compile(list(second))(*network.data), network.along_direction(network.compile(list(gradients))))
+    assert_close(
+        network.compile(list(second))(*network.data), network.along_direction(network.compile(list(gradients)))
+    )
 
 
 def test_third_derivative_forward_over_forward_over_reverse(network: Network) -> None:

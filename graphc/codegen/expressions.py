@@ -114,7 +114,9 @@ class ExpressionEmitter:
         if value.known is not None:
             base = Value(splat(value.name, value.dtype, lanes), value.dtype, lanes)
         else:
-            one = self.define(f"insertelement {whole} poison, {kind} {value.name}, i64 0", value.dtype, lanes, value.level)
+            one = self.define(
+                f"insertelement {whole} poison, {kind} {value.name}, i64 0", value.dtype, lanes, value.level
+            )
             base = self.define(
                 f"shufflevector {whole} {one.name}, {whole} poison, <{lanes} x i32> zeroinitializer",
                 value.dtype, lanes, value.level,
@@ -204,7 +206,7 @@ class ExpressionEmitter:
         if a.known is not None and b.known is not None:
             folded = {"add": a.known + b.known, "sub": a.known - b.known, "mul": a.known * b.known}[op]
             return Value(number(folded, INT64), INT64, step=step, known=folded)
-        if b.known == 0 and op != "mul" or b.known == 1 and op == "mul":
+        if (b.known == 0 and op != "mul") or (b.known == 1 and op == "mul"):
             return Value(a.name, INT64, 1, a.level, step, a.known)
         if op == "add" and a.known == 0:
             return Value(b.name, INT64, 1, b.level, step, b.known)
@@ -289,7 +291,8 @@ class ExpressionEmitter:
     def addresses(self, buffer: Buffer, flat: Value) -> Value:
         """Return a vector of addresses."""
         flat = self.vector(flat, self.lanes)
-        text = f"getelementptr {memory_type(buffer.type.dtype)}, ptr {self.pointers[buffer]}, {llvm_type(flat)} {flat.name}"
+        kind, pointer = memory_type(buffer.type.dtype), self.pointers[buffer]
+        text = f"getelementptr {kind}, ptr {pointer}, {llvm_type(flat)} {flat.name}"
         return self.define(text, INT64, flat.lanes, flat.level)
 
     def slot_key(self, buffer: Buffer, index: Sequence[Expr]) -> SlotKey:

@@ -26,7 +26,6 @@ from graphc.codegen.values import (
 )
 from graphc.errors import InternalError
 from graphc.ir.loops import (
-
     UNROLL,
     VECTOR,
     Accumulate,
@@ -87,9 +86,7 @@ def base_lanes(kernel: Kernel, target: Target) -> int:
 
 
 class _KernelEmitter(ExpressionEmitter):
-    def __init__(
-        self, kernel: Kernel, target: Target, functions: Mapping[tuple[str, DType], Function]
-    ) -> None:
+    def __init__(self, kernel: Kernel, target: Target, functions: Mapping[tuple[str, DType], Function]) -> None:
         super().__init__(functions, target.has_fma)
         self.full_lanes = base_lanes(kernel, target)
         self.allocas: list[str] = []
@@ -260,7 +257,8 @@ class _KernelEmitter(ExpressionEmitter):
             sides = []
             for start in (0, half):
                 order = ", ".join(f"i32 {start + k}" for k in range(half))
-                text = f"shufflevector {llvm_type(value)} {value.name}, {llvm_type(value)} poison, <{half} x i32> <{order}>"
+                whole = llvm_type(value)
+                text = f"shufflevector {whole} {value.name}, {whole} poison, <{half} x i32> <{order}>"
                 side = self.define(text, dtype, half, value.level)
                 if half == 1:
                     side = self.define(f"extractelement <1 x {kind}> {side.name}, i64 0", dtype, 1, value.level)
@@ -473,9 +471,7 @@ def _loop_facts(stmt: For, functions: Mapping[tuple[str, DType], Function]) -> _
         for s in parts
         if isinstance(s, Store | Accumulate) and s.buffer.space is Space.REGISTER and s.buffer not in inside
     }
-    reductions = {
-        b: s.op for b, s in written.items() if isinstance(s, Accumulate) and not _mentions(s.index, stmt.var)
-    }
+    reductions = {b: s.op for b, s in written.items() if isinstance(s, Accumulate) and not _mentions(s.index, stmt.var)}
     uses_tile = bool(written.keys() - reductions.keys()) or _reads_tile(stmt, inside | reductions.keys())
     return _LoopFacts(reductions, uses_tile, _operations(stmt.body, functions) <= SMALL_BODY)
 
@@ -494,9 +490,9 @@ def _reads_tile(stmt: For, excluded: Iterable[Buffer]) -> bool:
     for part in walk(stmt.body):
         for expr in walk_expressions(expressions(part)):
             buffer = getattr(expr, "buffer", None)
-            if buffer is not None and buffer.space is Space.REGISTER and buffer not in from_outside:
-                if _mentions(expr.index, stmt.var):  # type: ignore[union-attr]
-                    return True
+            in_tile = buffer is not None and buffer.space is Space.REGISTER and buffer not in from_outside
+            if in_tile and _mentions(expr.index, stmt.var):  # type: ignore[union-attr]
+                return True
     return False
 
 
@@ -511,5 +507,3 @@ def _operations(stmt: Stmt, functions: Mapping[tuple[str, DType], Function]) -> 
             function = functions.get((expr.op, expr.args[0].dtype)) if expr.args else None
             count += 20 if function is not None else 1
     return count
-
-

@@ -362,9 +362,9 @@ def bind_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
 def _bind_node(node: Node, inputs: tuple[Node, ...], sizes: Mapping[str, int]) -> Node:
     attrs = {k: bind_attr(v, sizes) for k, v in node.attrs.items()}
     same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-    if same and all(attrs[k] is v for k, v in node.attrs.items()):
-        if node.inputs or (isinstance(node.type, TensorType) and node.type.is_static):
-            return node
+    is_bound = bool(node.inputs) or (isinstance(node.type, TensorType) and node.type.is_static)
+    if same and is_bound and all(attrs[k] is v for k, v in node.attrs.items()):
+        return node
     if node.op is placeholder:
         return Node(placeholder, (), attrs, node.type.bind(sizes), node.location)
     with located_at(node.location):

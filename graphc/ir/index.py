@@ -86,7 +86,7 @@ class Index:
     __radd__ = __add__
     __rmul__ = __mul__
 
-    def __sub__(self, other: Any) -> Index:
+    def __sub__(self, other: Index | int) -> Index:
         return self + other * -1
 
     def __floordiv__(self, divisor: int) -> Index:
@@ -102,7 +102,7 @@ class Index:
         whole = Index({a: c // divisor for a, c in self.terms.items() if c % divisor == 0}, self.offset // divisor)
         rest = Index({a: c for a, c in self.terms.items() if c % divisor}, self.offset % divisor)
         low, high = rest.range()
-        if 0 <= low and high < divisor:
+        if low >= 0 and high < divisor:
             return whole, rest
         return whole + _quotient(rest, divisor), Index({Division("rem", rest, divisor): 1})
 

@@ -6,8 +6,8 @@
 
 A pattern is a variable, a number, a `constant`, or an op applied to patterns. A variable matches any node, and only the
 same node where it stands again. A number matches a constant of rank 0 with just these bits: 0 does not match -0.0.
-There is no general commutativity: constants stand to the right, where canonicalize puts them, and other orders are other
-rules. The right side is a pattern or a function of the match; it is never more work than the left.
+There is no general commutativity: constants stand to the right, where canonicalize puts them, and other orders are
+other rules. The right side is a pattern or a function of the match; it is never more work than the left.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _matches_apply(pattern: Apply, node: Node, found: dict[str, Any]) -> bool:
             wanted = found.setdefault(wanted.name, given)
         if wanted != given:
             return False
-    return all([_matches(p, i, found) for p, i in zip(pattern.args, node.inputs, strict=True)])
+    return all(_matches(p, i, found) for p, i in zip(pattern.args, node.inputs, strict=True))
 
 
 def _is_number(node: Node, number: Number) -> bool:

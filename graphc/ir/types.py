@@ -32,7 +32,7 @@ BOOL, INT64, FLOAT32, FLOAT64 = (np.dtype(n) for n in ("bool", "int64", "float32
 def as_dtype(dtype: Any) -> np.dtype[Any]:
     """Return `dtype` as a NumPy dtype in native byte order, or raise DTypeError when graphc does not have it."""
     try:
-        result = np.dtype(dtype).newbyteorder("=")
+        result: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
     except TypeError:
         raise DTypeError(f"dtype: {dtype!r} is not a dtype; use a name such as 'float32'") from None
     if result not in DTYPE_NAMES:

@@ -195,9 +195,7 @@ class _Contraction:
         shape = self.hero.shape
         factors = {source_of(i) for i in self.hero.inputs}
         written = {i for o in self.group.outputs for i in self.stored.get(o, ()) if o.shape == shape}
-        return frozenset(
-            n for n, found in self.operands.read_exactly.items() if n not in factors and found == written
-        )
+        return frozenset(n for n, found in self.operands.read_exactly.items() if n not in factors and found == written)
 
     # Operands.
 
@@ -357,9 +355,7 @@ class _Contraction:
 
     def _spanning(self, labels: str) -> list[_Access]:
         """Return both factors as if they had every label, with stride 0 along those they lack."""
-        return [
-            replace(access, strides={c: access.strides.get(c, 0) for c in labels}) for access in (self.a, self.b)
-        ]
+        return [replace(access, strides={c: access.strides.get(c, 0) for c in labels}) for access in (self.a, self.b)]
 
     # Epilogue.
 
@@ -383,7 +379,9 @@ class _Contraction:
                 result = value
             else:
                 args = tuple(
-                    values[source_of(i)] if source_of(i) in values else self.operands.read(i, position if i.ndim else ())
+                    values[source_of(i)]
+                    if source_of(i) in values
+                    else self.operands.read(i, position if i.ndim else ())
                     for i in node.inputs
                 )
                 checks, result = self.operands.compute(node, args, position)

@@ -125,8 +125,8 @@ class _Nest:
         elif group.reduced and self.vector_axis is not None:
             kept = [a for a in kept if a != self.vector_axis] + [self.vector_axis]
         if not group.reduced:
-            outer, inner = self._merge(kept), []
-            return outer[:-1], outer[-1:] or inner
+            loops = self._merge(kept)
+            return loops[:-1], loops[-1:]
         return self._merge(kept), self._merge(folded)
 
     def _merge(self, axes: Sequence[int]) -> list[_LoopAxis]:
@@ -153,7 +153,7 @@ class _Nest:
         for node in group.nodes:
             along = group.domain.get(node, group.axes[node])
             position = place(along, positions)
-            if isinstance(node.op, Reduction) or isinstance(node.op, Elementwise):
+            if isinstance(node.op, (Reduction, Elementwise)):
                 for operand in node.inputs:
                     yield from self._access(operand, position if operand.ndim else ())
             else:
@@ -211,8 +211,9 @@ class _Nest:
                 phase.reloaded.append(node)
                 continue
             stack.extend(
-                s for s in map(source_of, node.inputs) if s in self.members and self._is_full(s)
-                and s not in self.group.domain
+                s
+                for s in map(source_of, node.inputs)
+                if s in self.members and self._is_full(s) and s not in self.group.domain
             )
         phase.computed = [
             n for n in self.group.nodes if n in needed and n not in phase.reloaded and n not in self.group.domain
@@ -247,9 +248,7 @@ class _Nest:
             body = For(var, loop.extent, body, kind)
         operands = tuple(self.operands.buffers)
         kernel = Kernel(self.name, tuple(self.operands.buffers.values()), body)
-        return Launch(
-            kernel, operands, frozenset(group.outputs), self._same_index(), tuple(self.operands.sites.found)
-        )
+        return Launch(kernel, operands, frozenset(group.outputs), self._same_index(), tuple(self.operands.sites.found))
 
     def _outer_kind(self, k: int, loop: _LoopAxis) -> LoopKind:
         if self.group.reduced and self.vector_axis in loop.axes:
@@ -310,7 +309,9 @@ class _Nest:
             index = start + Index.axis(var, extent)
             found = {**positions, **last.positions(index)}
             kind = SERIAL if self.group.reduced and self.vector_axis not in last.axes else VECTOR
-            inner: Stmt = For(var, extent, block(*self._sweep(phase, accumulators, found, row * last.extent + index)), kind)
+            inner: Stmt = For(
+                var, extent, block(*self._sweep(phase, accumulators, found, row * last.extent + index)), kind
+            )
             for chunk_var, count in chunk_loops:
                 inner = For(chunk_var, count, inner, SERIAL)
             body.append(inner)
@@ -397,5 +398,3 @@ def _start(node: Node) -> object:
     if dtype.kind == "b":
         return largest
     return np.iinfo(dtype).max if largest else np.iinfo(dtype).min
-
-

@@ -62,7 +62,8 @@ class Operands:
 
     def _padded(self, node: Node, position: Position) -> Expr:
         """Read where the position lies inside the source, else give the fill."""
-        assert isinstance(node.op, View) and node.op.fill is not None
+        assert isinstance(node.op, View)
+        assert node.op.fill is not None
         inner = source_position(node, position)
         inside: Expr = Const(True, BOOL)
         for place, extent in zip(inner, node.inputs[0].shape, strict=True):
@@ -95,5 +96,3 @@ def _both(a: Expr, b: Expr) -> Expr:
 def place(axes: tuple[int | None, ...], positions: dict[int, Index]) -> Position:
     """Return the position of a value that lies on these axes of a space."""
     return tuple(Index({}) if a is None else positions[a] for a in axes)
-
-

@@ -11,7 +11,6 @@ from graphc.errors import InternalError
 from graphc.ir.graph import Graph, Node, Opaque, item, known_value
 from graphc.ir.groups import Group, GroupKind
 from graphc.ir.intern import kernel_key
-from graphc.ir.intern import kernel_key
 from graphc.ir.loops import Buffer, Call, Copy, Kernel, Program, Region, Repeat, Slot, Step
 from graphc.ir.types import TensorType, TupleType
 from graphc.lower.gemm import lower_contraction
@@ -100,8 +99,8 @@ class _Lowering:
         storages: list[Storage] = []
         copies: list[_Planned] = []
 
-        for key, ref in outputs.items():
-            refs[_key(key)] = ref
+        for output, ref in outputs.items():
+            refs[_key(output)] = ref
         for value, variable in updates.items():
             if value in plan.in_place:
                 refs[_key(value)] = refs[variable]
@@ -150,7 +149,8 @@ class _Lowering:
 
     def _opaque(self, group: Group, name: str) -> Launch:
         hero = group.hero
-        assert hero is not None and isinstance(hero.op, Opaque)
+        assert hero is not None
+        assert isinstance(hero.op, Opaque)
         inputs = tuple(Buffer(f"x{k}", i.tensor_type) for k, i in enumerate(hero.inputs))
         output = Buffer("out", hero.tensor_type)
         body = hero.op.nest(inputs, output, **hero.attrs)
@@ -187,7 +187,8 @@ class _Lowering:
             else:
                 inner[param] = given[k]
         outputs = {
-            o: moving(ref, o.tensor_type.nbytes) for o, ref in zip(body.outputs[carries:], results[carries:], strict=True)
+            o: moving(ref, o.tensor_type.nbytes)
+            for o, ref in zip(body.outputs[carries:], results[carries:], strict=True)
         }
         updates = dict(zip(body.outputs[:carries], body.inputs[:carries], strict=True))
         steps = self._level(groups, inner, outputs, updates, scratch, depth + 1)

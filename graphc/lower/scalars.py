@@ -108,4 +108,3 @@ SPELLED_OUT: dict[str, Callable[..., Expr]] = {
     "floor_divide": _floor_divide,
     "remainder": _remainder,
 }
-

@@ -37,9 +37,9 @@ Operand = Node | Temporary
 
 @dataclass(frozen=True, eq=False)
 class Launch:
-    """One kernel on operands. Those in `writes` are written, the rest read; `same_index` are read exactly where written.
+    """One kernel on operands. Those in `writes` are written, the rest are read.
 
-    `sites` are what the kernel's checks refer to.
+    `same_index` are read only at the element that is written. `sites` are what the kernel's checks refer to.
     """
 
     kernel: Kernel

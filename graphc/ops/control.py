@@ -60,9 +60,7 @@ def _may_equal(a: Size, b: Size) -> bool:
 def _require_same(given: TensorType, wanted: TensorType, what: str) -> None:
     if given.dtype != wanted.dtype:
         raise DTypeError(f"scan: {what} must be {wanted} in every step, got {given}")
-    fits = given.ndim == wanted.ndim and all(
-        _may_equal(a, b) for a, b in zip(given.shape, wanted.shape, strict=True)
-    )
+    fits = given.ndim == wanted.ndim and all(_may_equal(a, b) for a, b in zip(given.shape, wanted.shape, strict=True))
     if not fits:
         raise ShapeError(f"scan: {what} must be {wanted} in every step, got {given}")
 

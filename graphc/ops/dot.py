@@ -74,7 +74,7 @@ def spec_for_b(spec: str) -> str:
     return f"{a},{out}->{b}"
 
 
-contract = Contraction(
+contract: Contraction = Contraction(
     "contract",
     infer=_infer,
     reference=_reference,

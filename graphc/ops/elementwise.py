@@ -107,21 +107,21 @@ def choose(condition: Node, a: Node, b: Node | float) -> Node:
 
 # Arithmetic.
 
-add = elementwise(
+add: Elementwise = elementwise(
     "add", same(NUMBERS), np.add, (lambda ct, out, x, y: ct, lambda ct, out, x, y: ct), commutative=True
 )
-sub = elementwise("sub", same(NUMBERS), np.subtract, (lambda ct, out, x, y: ct, lambda ct, out, x, y: -ct))
-mul = elementwise(
+sub: Elementwise = elementwise("sub", same(NUMBERS), np.subtract, (lambda ct, out, x, y: ct, lambda ct, out, x, y: -ct))
+mul: Elementwise = elementwise(
     "mul", same(NUMBERS), np.multiply, (lambda ct, out, x, y: ct * y, lambda ct, out, x, y: ct * x), commutative=True
 )
-div = elementwise(
+div: Elementwise = elementwise(
     "div",
     same(FLOATS),
     np.divide,
     (lambda ct, out, x, y: ct / y, lambda ct, out, x, y: -(ct * out / y)),
 )
-neg = elementwise("neg", same(NUMBERS), np.negative, (lambda ct, out, x: -ct,))
-pow = elementwise(
+neg: Elementwise = elementwise("neg", same(NUMBERS), np.negative, (lambda ct, out, x: -ct,))
+pow: Elementwise = elementwise(
     "pow",
     same(FLOATS),
     np.power,
@@ -133,9 +133,11 @@ pow = elementwise(
     ),
     doc="x to the power y.",
 )
-abs = elementwise("abs", same(NUMBERS), np.abs, (lambda ct, out, x: ct * sign(x),), doc="|x|; derivative 0 at 0.")
-sign = elementwise("sign", same(NUMBERS), np.sign, ZERO_DERIVATIVE)
-maximum = elementwise(
+abs: Elementwise = elementwise(
+    "abs", same(NUMBERS), np.abs, (lambda ct, out, x: ct * sign(x),), doc="|x|; derivative 0 at 0."
+)
+sign: Elementwise = elementwise("sign", same(NUMBERS), np.sign, ZERO_DERIVATIVE)
+maximum: Elementwise = elementwise(
     "maximum",
     same(ANY),
     np.maximum,
@@ -144,7 +146,7 @@ maximum = elementwise(
     commutative=True,
     doc="The larger one, NaN if either is; at a tie each side gets half of the cotangent.",
 )
-minimum = elementwise(
+minimum: Elementwise = elementwise(
     "minimum",
     same(ANY),
     np.minimum,
@@ -153,34 +155,36 @@ minimum = elementwise(
     commutative=True,
     doc="The smaller one, NaN if either is; at a tie each side gets half of the cotangent.",
 )
-floor_divide = elementwise(
+floor_divide: Elementwise = elementwise(
     "floor_divide", same(NUMBERS), np.floor_divide, ZERO_DERIVATIVE, doc="x / y rounded down; integers: 0 for y = 0."
 )
-remainder = elementwise(
+remainder: Elementwise = elementwise(
     "remainder",
     same(NUMBERS),
     np.remainder,
     (lambda ct, out, x, y: ct, lambda ct, out, x, y: -(ct * floor_divide(x, y))),
     doc="x - floor_divide(x, y) * y, with the sign of y; integers: 0 for y = 0.",
 )
-floor = elementwise("floor", same(FLOATS), np.floor, ZERO_DERIVATIVE)
-ceil = elementwise("ceil", same(FLOATS), np.ceil, ZERO_DERIVATIVE)
-trunc = elementwise("trunc", same(FLOATS), np.trunc, ZERO_DERIVATIVE)
-rint = elementwise("rint", same(FLOATS), np.rint, ZERO_DERIVATIVE, doc="The nearest integer, halves to even.")
-copysign = elementwise(
+floor: Elementwise = elementwise("floor", same(FLOATS), np.floor, ZERO_DERIVATIVE)
+ceil: Elementwise = elementwise("ceil", same(FLOATS), np.ceil, ZERO_DERIVATIVE)
+trunc: Elementwise = elementwise("trunc", same(FLOATS), np.trunc, ZERO_DERIVATIVE)
+rint: Elementwise = elementwise(
+    "rint", same(FLOATS), np.rint, ZERO_DERIVATIVE, doc="The nearest integer, halves to even."
+)
+copysign: Elementwise = elementwise(
     "copysign",
     same(FLOATS),
     np.copysign,
     (lambda ct, out, x, y: ct * copysign(literal(1, x.dtype), x) * copysign(literal(1, y.dtype), y), None),
 )
-nextafter = elementwise(
+nextafter: Elementwise = elementwise(
     "nextafter",
     same(FLOATS),
     np.nextafter,
     (lambda ct, out, x, y: ct, None),
     doc="The next number from x towards y; derivative 1 in x.",
 )
-hypot = elementwise(
+hypot: Elementwise = elementwise(
     "hypot",
     same(FLOATS),
     np.hypot,
@@ -201,28 +205,38 @@ def _share(x: Node, y: Node, wins: Elementwise) -> Node:
 
 # Functions.
 
-sqrt = elementwise("sqrt", same(FLOATS), np.sqrt, (lambda ct, out, x: ct * 0.5 / out,))
-cbrt = elementwise("cbrt", same(FLOATS), np.cbrt, (lambda ct, out, x: ct / (out * out * 3.0),), doc="The cube root.")
-exp = elementwise("exp", same(FLOATS), np.exp, (lambda ct, out, x: ct * out,))
-expm1 = elementwise("expm1", same(FLOATS), np.expm1, (lambda ct, out, x: ct * (out + 1.0),), doc="exp(x) - 1.")
-log = elementwise("log", same(FLOATS), np.log, (lambda ct, out, x: ct / x,))
-log1p = elementwise("log1p", same(FLOATS), np.log1p, (lambda ct, out, x: ct / (x + 1.0),), doc="log(1 + x).")
-exp2 = elementwise("exp2", same(FLOATS), np.exp2, (lambda ct, out, x: ct * out * float(np.log(2.0)),))
-log2 = elementwise("log2", same(FLOATS), np.log2, (lambda ct, out, x: ct / (x * float(np.log(2.0))),))
-log10 = elementwise("log10", same(FLOATS), np.log10, (lambda ct, out, x: ct / (x * float(np.log(10.0))),))
-tanh = elementwise("tanh", same(FLOATS), np.tanh, (lambda ct, out, x: ct * (1.0 - out * out),))
-sin = elementwise("sin", same(FLOATS), np.sin, (lambda ct, out, x: ct * cos(x),))
-cos = elementwise("cos", same(FLOATS), np.cos, (lambda ct, out, x: -(ct * sin(x)),))
-tan = elementwise("tan", same(FLOATS), np.tan, (lambda ct, out, x: ct * (out * out + 1.0),))
-asin = elementwise("asin", same(FLOATS), np.arcsin, (lambda ct, out, x: ct / sqrt((1.0 - x) * (x + 1.0)),))
-acos = elementwise("acos", same(FLOATS), np.arccos, (lambda ct, out, x: -(ct / sqrt((1.0 - x) * (x + 1.0))),))
-atan = elementwise("atan", same(FLOATS), np.arctan, (lambda ct, out, x: ct / (x * x + 1.0),))
-sinh = elementwise("sinh", same(FLOATS), np.sinh, (lambda ct, out, x: ct * cosh(x),))
-cosh = elementwise("cosh", same(FLOATS), np.cosh, (lambda ct, out, x: ct * sinh(x),))
-asinh = elementwise("asinh", same(FLOATS), np.arcsinh, (lambda ct, out, x: ct / sqrt(x * x + 1.0),))
-acosh = elementwise("acosh", same(FLOATS), np.arccosh, (lambda ct, out, x: ct / sqrt((x - 1.0) * (x + 1.0)),))
-atanh = elementwise("atanh", same(FLOATS), np.arctanh, (lambda ct, out, x: ct / ((1.0 - x) * (x + 1.0)),))
-atan2 = elementwise(
+sqrt: Elementwise = elementwise("sqrt", same(FLOATS), np.sqrt, (lambda ct, out, x: ct * 0.5 / out,))
+cbrt: Elementwise = elementwise(
+    "cbrt", same(FLOATS), np.cbrt, (lambda ct, out, x: ct / (out * out * 3.0),), doc="The cube root."
+)
+exp: Elementwise = elementwise("exp", same(FLOATS), np.exp, (lambda ct, out, x: ct * out,))
+expm1: Elementwise = elementwise(
+    "expm1", same(FLOATS), np.expm1, (lambda ct, out, x: ct * (out + 1.0),), doc="exp(x) - 1."
+)
+log: Elementwise = elementwise("log", same(FLOATS), np.log, (lambda ct, out, x: ct / x,))
+log1p: Elementwise = elementwise(
+    "log1p", same(FLOATS), np.log1p, (lambda ct, out, x: ct / (x + 1.0),), doc="log(1 + x)."
+)
+exp2: Elementwise = elementwise("exp2", same(FLOATS), np.exp2, (lambda ct, out, x: ct * out * float(np.log(2.0)),))
+log2: Elementwise = elementwise("log2", same(FLOATS), np.log2, (lambda ct, out, x: ct / (x * float(np.log(2.0))),))
+log10: Elementwise = elementwise("log10", same(FLOATS), np.log10, (lambda ct, out, x: ct / (x * float(np.log(10.0))),))
+tanh: Elementwise = elementwise("tanh", same(FLOATS), np.tanh, (lambda ct, out, x: ct * (1.0 - out * out),))
+sin: Elementwise = elementwise("sin", same(FLOATS), np.sin, (lambda ct, out, x: ct * cos(x),))
+cos: Elementwise = elementwise("cos", same(FLOATS), np.cos, (lambda ct, out, x: -(ct * sin(x)),))
+tan: Elementwise = elementwise("tan", same(FLOATS), np.tan, (lambda ct, out, x: ct * (out * out + 1.0),))
+asin: Elementwise = elementwise("asin", same(FLOATS), np.arcsin, (lambda ct, out, x: ct / sqrt((1.0 - x) * (x + 1.0)),))
+acos: Elementwise = elementwise(
+    "acos", same(FLOATS), np.arccos, (lambda ct, out, x: -(ct / sqrt((1.0 - x) * (x + 1.0))),)
+)
+atan: Elementwise = elementwise("atan", same(FLOATS), np.arctan, (lambda ct, out, x: ct / (x * x + 1.0),))
+sinh: Elementwise = elementwise("sinh", same(FLOATS), np.sinh, (lambda ct, out, x: ct * cosh(x),))
+cosh: Elementwise = elementwise("cosh", same(FLOATS), np.cosh, (lambda ct, out, x: ct * sinh(x),))
+asinh: Elementwise = elementwise("asinh", same(FLOATS), np.arcsinh, (lambda ct, out, x: ct / sqrt(x * x + 1.0),))
+acosh: Elementwise = elementwise(
+    "acosh", same(FLOATS), np.arccosh, (lambda ct, out, x: ct / sqrt((x - 1.0) * (x + 1.0)),)
+)
+atanh: Elementwise = elementwise("atanh", same(FLOATS), np.arctanh, (lambda ct, out, x: ct / ((1.0 - x) * (x + 1.0)),))
+atan2: Elementwise = elementwise(
     "atan2",
     same(FLOATS),
     np.arctan2,
@@ -231,7 +245,7 @@ atan2 = elementwise(
         lambda ct, out, y, x: -(ct * y / (x * x + y * y)),
     ),
 )
-sigmoid = elementwise(
+sigmoid: Elementwise = elementwise(
     "sigmoid",
     same(FLOATS),
     # exp of -|x| never overflows: 1/(1+e) for x >= 0, e/(1+e) below.
@@ -239,14 +253,14 @@ sigmoid = elementwise(
     (lambda ct, out, x: ct * out * (1.0 - out),),
     doc="1 / (1 + exp(-x)).",
 )
-softplus = elementwise(
+softplus: Elementwise = elementwise(
     "softplus",
     same(FLOATS),
     lambda x: np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))),
     (lambda ct, out, x: ct * sigmoid(x),),
     doc="log(1 + exp(x)).",
 )
-relu = elementwise(
+relu: Elementwise = elementwise(
     "relu",
     same(FLOATS),
     lambda x: np.maximum(x, x.dtype.type(0)),
@@ -261,14 +275,14 @@ def _each(function: Callable[[float], float]) -> Callable[..., Any]:
     return lambda x: many(x).astype(x.dtype)
 
 
-erf = elementwise(
+erf: Elementwise = elementwise(
     "erf",
     same(FLOATS),
     _each(math.erf),
     (lambda ct, out, x: ct * (exp(-(x * x)) * (2.0 / math.sqrt(math.pi))),),
     doc="2/sqrt(pi) times the integral of exp(-t*t) from 0 to x.",
 )
-erfc = elementwise(
+erfc: Elementwise = elementwise(
     "erfc",
     same(FLOATS),
     _each(math.erfc),
@@ -278,13 +292,13 @@ erfc = elementwise(
 
 # Comparisons and choice.
 
-lt = elementwise("lt", compared, np.less, ZERO_DERIVATIVE)
-le = elementwise("le", compared, np.less_equal, ZERO_DERIVATIVE)
-gt = elementwise("gt", compared, np.greater, ZERO_DERIVATIVE)
-ge = elementwise("ge", compared, np.greater_equal, ZERO_DERIVATIVE)
-eq = elementwise("eq", compared, np.equal, ZERO_DERIVATIVE, commutative=True)
-ne = elementwise("ne", compared, np.not_equal, ZERO_DERIVATIVE, commutative=True)
-where = elementwise(
+lt: Elementwise = elementwise("lt", compared, np.less, ZERO_DERIVATIVE)
+le: Elementwise = elementwise("le", compared, np.less_equal, ZERO_DERIVATIVE)
+gt: Elementwise = elementwise("gt", compared, np.greater, ZERO_DERIVATIVE)
+ge: Elementwise = elementwise("ge", compared, np.greater_equal, ZERO_DERIVATIVE)
+eq: Elementwise = elementwise("eq", compared, np.equal, ZERO_DERIVATIVE, commutative=True)
+ne: Elementwise = elementwise("ne", compared, np.not_equal, ZERO_DERIVATIVE, commutative=True)
+where: Elementwise = elementwise(
     "where",
     chosen,
     np.where,
@@ -295,14 +309,20 @@ where = elementwise(
 
 # Bits.
 
-bitwise_and = elementwise("bitwise_and", same(LOGICAL), np.bitwise_and, ZERO_DERIVATIVE, scalar="and", commutative=True)
-bitwise_or = elementwise("bitwise_or", same(LOGICAL), np.bitwise_or, ZERO_DERIVATIVE, scalar="or", commutative=True)
-bitwise_xor = elementwise("bitwise_xor", same(LOGICAL), np.bitwise_xor, ZERO_DERIVATIVE, scalar="xor", commutative=True)
-bitwise_not = elementwise("bitwise_not", same(LOGICAL), np.invert, ZERO_DERIVATIVE, scalar="not")
-left_shift = elementwise(
+bitwise_and: Elementwise = elementwise(
+    "bitwise_and", same(LOGICAL), np.bitwise_and, ZERO_DERIVATIVE, scalar="and", commutative=True
+)
+bitwise_or: Elementwise = elementwise(
+    "bitwise_or", same(LOGICAL), np.bitwise_or, ZERO_DERIVATIVE, scalar="or", commutative=True
+)
+bitwise_xor: Elementwise = elementwise(
+    "bitwise_xor", same(LOGICAL), np.bitwise_xor, ZERO_DERIVATIVE, scalar="xor", commutative=True
+)
+bitwise_not: Elementwise = elementwise("bitwise_not", same(LOGICAL), np.invert, ZERO_DERIVATIVE, scalar="not")
+left_shift: Elementwise = elementwise(
     "left_shift", same(INTEGERS), np.left_shift, ZERO_DERIVATIVE, scalar="shl", doc="x << y for y in [0, bits of x)."
 )
-right_shift = elementwise(
+right_shift: Elementwise = elementwise(
     "right_shift",
     same(INTEGERS),
     np.right_shift,
@@ -323,7 +343,7 @@ def _reference_cast(x: Any, *, dtype: np.dtype[Any]) -> Any:
         return np.asarray(x).astype(dtype)
 
 
-cast = Elementwise(
+cast: Elementwise = Elementwise(
     "cast",
     infer=_infer_cast,
     reference=_reference_cast,
@@ -332,7 +352,7 @@ cast = Elementwise(
     scalar="cast",
 )
 
-stop_gradient = elementwise(
+stop_gradient: Elementwise = elementwise(
     "stop_gradient", same(ANY), lambda x: x, ZERO_DERIVATIVE, scalar="identity", doc="x, with derivative zero."
 )
 
@@ -356,7 +376,7 @@ def out_of_bounds(index: int, size: int, wrap: bool) -> str:
     return f"index {index} is out of bounds for an axis of size {size}: must be in [{-size if wrap else 0}, {size})"
 
 
-check_index = Elementwise(
+check_index: Elementwise = Elementwise(
     "check_index",
     infer=_infer_check_index,
     reference=_reference_check_index,
@@ -371,7 +391,7 @@ def _reference_iota(*, shape: tuple[int, ...], axis: int, dtype: np.dtype[Any]) 
     return np.broadcast_to(along, shape).copy()
 
 
-iota = Elementwise(
+iota: Elementwise = Elementwise(
     "iota",
     infer=lambda *, shape, axis, dtype: TensorType(dtype, shape),
     reference=_reference_iota,
@@ -380,7 +400,7 @@ iota = Elementwise(
     scalar="index",
 )
 
-size = Elementwise(
+size: Elementwise = Elementwise(
     "size",
     infer=lambda *, value: TensorType(INT64, ()),
     reference=lambda *, value: np.asarray(value, np.int64),
@@ -389,6 +409,6 @@ size = Elementwise(
     scalar="size",
 )
 
-copy = elementwise(
+copy: Elementwise = elementwise(
     "copy", same(ANY), np.array, (lambda ct, out, x: ct,), scalar="identity", doc="x, in memory of its own."
 )

@@ -67,7 +67,7 @@ def _vjp_prod(ct: Node, out: Node, x: Node) -> Node:
     return choose(is_zero, of_zero, of_others)
 
 
-sum = reduction(
+sum: Reduction = reduction(
     "sum",
     NUMBERS,
     lambda x, axis: np.sum(x, axis=axis, dtype=x.dtype),
@@ -75,7 +75,7 @@ sum = reduction(
     combine="add",
     init=lambda dtype: 0,
 )
-prod = reduction(
+prod: Reduction = reduction(
     "prod",
     NUMBERS,
     lambda x, axis: np.prod(x, axis=axis, dtype=x.dtype),
@@ -83,7 +83,7 @@ prod = reduction(
     combine="mul",
     init=lambda dtype: 1,
 )
-max = reduction(
+max: Reduction = reduction(
     "max",
     ANY,
     np.max,
@@ -92,7 +92,7 @@ max = reduction(
     init=lambda dtype: None,
     doc="The largest element, NaN if any is; tied elements share the cotangent equally.",
 )
-min = reduction(
+min: Reduction = reduction(
     "min",
     ANY,
     np.min,
@@ -101,5 +101,5 @@ min = reduction(
     init=lambda dtype: None,
     doc="The smallest element, NaN if any is; tied elements share the cotangent equally.",
 )
-any_ = reduction("any", BOOL.kind, np.any, ZERO_DERIVATIVE, combine="or", init=lambda dtype: False)
-all_ = reduction("all", BOOL.kind, np.all, ZERO_DERIVATIVE, combine="and", init=lambda dtype: True)
+any_: Reduction = reduction("any", BOOL.kind, np.any, ZERO_DERIVATIVE, combine="or", init=lambda dtype: False)
+all_: Reduction = reduction("all", BOOL.kind, np.all, ZERO_DERIVATIVE, combine="and", init=lambda dtype: True)

@@ -45,7 +45,7 @@ def _vjp_broadcast(ct: Node, out: Node, x: Node) -> Node:
     return reduce_sum(ct, axis=repeated) if repeated else ct
 
 
-broadcast = View(
+broadcast: View = View(
     "broadcast",
     infer=_infer_broadcast,
     reference=_reference_broadcast,
@@ -74,7 +74,7 @@ def _index_reshape(position: tuple[Any, ...], source: TensorType, result: Tensor
     return tuple(reversed(index))
 
 
-reshape = View(
+reshape: View = View(
     "reshape",
     infer=_infer_reshape,
     reference=lambda x, *, shape: np.reshape(x, shape),
@@ -97,7 +97,7 @@ def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axes.index(k) for k in range(len(axes)))
 
 
-transpose = View(
+transpose: View = View(
     "transpose",
     infer=_infer_transpose,
     reference=lambda x, *, axes: np.transpose(x, axes),
@@ -114,8 +114,9 @@ def _infer_slice(x: TensorType, *, start: Shape, shape: Shape, step: tuple[int, 
         raise ShapeError(f"slice: start, shape and step must have {x.ndim} entries for {x}")
     for extent, first, count, stride in zip(x.shape, start, shape, step, strict=True):
         last = first + (count - 1) * stride
-        known = all(isinstance(s, int) for s in (extent, first, count))
-        if known and count and not (0 <= first < extent and 0 <= last < extent):
+        if isinstance(extent, Dim) or isinstance(first, Dim) or isinstance(last, Dim):
+            continue
+        if count and not (0 <= first < extent and 0 <= last < extent):
             at = f"element {first} is" if first == last else f"elements {first} to {last} are"
             raise OutOfBoundsError(f"slice: {at} outside an axis of size {extent} of {x}")
     return x.with_shape(shape)
@@ -129,13 +130,11 @@ def _reference_slice(x: Any, *, start: Any, shape: Any, step: Any) -> Any:
     return x[tuple(along(*s) for s in zip(start, shape, step, strict=True))]
 
 
-slice_ = View(
+slice_: View = View(
     "slice",
     infer=_infer_slice,
     reference=_reference_slice,
-    vjp=(
-        lambda ct, out, x: embed(ct, shape=x.shape, start=out.attrs["start"], step=out.attrs["step"], value=0),
-    ),
+    vjp=(lambda ct, out, x: embed(ct, shape=x.shape, start=out.attrs["start"], step=out.attrs["step"], value=0),),
     index=lambda position, source, result, *, start, shape, step: tuple(
         p * stride + first for p, first, stride in zip(position, start, step, strict=True)
     ),
@@ -169,13 +168,11 @@ def _index_embed(position: Any, source: TensorType, result: TensorType, *, start
     return tuple(along(*s) for s in zip(position, start, step, strict=True))
 
 
-embed = View(
+embed: View = View(
     "embed",
     infer=_infer_embed,
     reference=_reference_embed,
-    vjp=(
-        lambda ct, out, x: slice_(ct, start=out.attrs["start"], shape=x.shape, step=out.attrs["step"]),
-    ),
+    vjp=(lambda ct, out, x: slice_(ct, start=out.attrs["start"], shape=x.shape, step=out.attrs["step"]),),
     index=_index_embed,
     fill=lambda *, value, **_: value,
     doc="The source placed at start, start + step, ... of a larger array filled with `value`.",
@@ -226,7 +223,7 @@ def _nest_concat(inputs: tuple[Buffer, ...], output: Buffer, *, axis: int) -> Bl
     return Block(tuple(nests))
 
 
-concat = Opaque(
+concat: Opaque = Opaque(
     "concat",
     infer=_infer_concat,
     reference=lambda *arrays, axis: np.concatenate(arrays, axis),

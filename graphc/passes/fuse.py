@@ -28,7 +28,7 @@ from graphc.ir.loops import CHEAP
 from graphc.ops.shape import broadcast, inverse, reshape, transpose
 
 RECOMPUTE_LIMIT = 4
-"""A value smaller than the loops it would be computed in is recomputed if it takes at most this many cheap operations."""
+"""A value smaller than the loops it would be computed in is recomputed if that takes at most this many operations."""
 
 MERGE_TRIES = 8
 """Users that a group tries to merge with."""
@@ -41,6 +41,7 @@ SEQUENTIAL_SIZE = 1 << 14
 
 SEARCH_LIMIT = 256
 """Groups visited when asking whether fusing would close a cycle; beyond it the answer is taken to be yes."""
+
 
 @dataclass(eq=False)
 class _Draft:
@@ -297,8 +298,7 @@ class _Fusion:
         outputs = tuple(
             n
             for n in nodes
-            if n is draft.hero
-            and not draft.axes
+            if (n is draft.hero and not draft.axes)
             or n in self.results
             or any(self.group_of[r] is not draft for r, _ in self.readers[n])
         )

@@ -19,6 +19,10 @@ MAX_SPECIALIZATIONS = 64
 """Codes kept for different sizes; beyond it the one that was called longest ago goes."""
 
 
+STAGES = ("graph", "optimized", "kernels", "llvm", "asm")
+"""What a program can be shown as, from the user's graph to machine code."""
+
+
 class Runner(Protocol):
     """Code for one set of sizes."""
 
@@ -28,7 +32,9 @@ class Runner(Protocol):
 class Specialization:
     """Code for one set of sizes, and what is known about how it was made."""
 
-    def __init__(self, sizes: Mapping[str, int], runner: Runner, seconds: float, stages: Mapping[str, Callable[[], Any]]):
+    def __init__(
+        self, sizes: Mapping[str, int], runner: Runner, seconds: float, stages: Mapping[str, Callable[[], Any]]
+    ):
         self.sizes = dict(sizes)
         self.runner = runner
         self.seconds = seconds
@@ -101,7 +107,9 @@ class Executable:
         >>> gx.compile([x], gx.sum(x)).specialize(n=100).sizes
         {'n': 100}
         """
-        symbols = sorted({s for spec in self._inputs for d in spec.type.shape if not isinstance(d, int) for s in d.symbols()})
+        symbols = sorted(
+            {s for spec in self._inputs for d in spec.type.shape if not isinstance(d, int) for s in d.symbols()}
+        )
         if sorted(sizes) != symbols:
             raise ArgumentError(f"specialize: {self.name} has the sizes {symbols}, got {sorted(sizes)}")
         return self._specialization(sizes)
@@ -147,19 +155,18 @@ class Executable:
         All but the first show the code for the sizes that were called last.
         """
         found = self._stage(stage)
-        return found if isinstance(found, str) else self._stages["text"]()(found)  # type: ignore[no-any-return]
+        return found if isinstance(found, str) else self._stages["text"]()(found)
 
     def _stage(self, stage: str) -> Any:
         latest = max(self.specializations, key=lambda s: s.last_call, default=None)
         for stages in (latest.stages if latest is not None else {}, self._stages):
             if stage in stages and stage != "text":
                 return stages[stage]()
-        known = [s for s in ("graph", "optimized", "kernels", "llvm", "asm")]
-        if stage in known:
+        if stage in STAGES:
             raise ArgumentError(
                 f"text: no code has been made yet to show at stage {stage!r}; call {self.name} or use specialize(...)"
             )
-        raise ArgumentError(f"text: there is no stage {stage!r}; there are {', '.join(known)}")
+        raise ArgumentError(f"text: there is no stage {stage!r}; there are {', '.join(STAGES)}")
 
     def __repr__(self) -> str:
         inputs = ", ".join(f"{s.name}: {s.type}" for s in self._inputs)

@@ -73,7 +73,7 @@ def _as_array(spec: InputSpec, value: Any) -> Array:
     is_array = isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__") or hasattr(value, "__dlpack__")
     try:
         given = np.asarray(value)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  whatever a foreign object's conversion raises
         raise InputError(f"input {spec.name}: takes {spec.type}, got {_described(value)}: {error}") from None
     if given.dtype.kind not in "biuf":
         raise InputError(f"input {spec.name}: takes {spec.type}, got {_described(value)} of dtype {given.dtype}")

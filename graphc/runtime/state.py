@@ -38,7 +38,7 @@ class Cell:
 
     def __init__(self, value: np.ndarray[Any, Any]) -> None:
         self.type = TensorType(value.dtype, value.shape)
-        self.array = aligned_empty(value.shape, value.dtype)
+        self.array: np.ndarray[Any, Any] = aligned_empty(value.shape, value.dtype)
         self.array[...] = value
         self.lock = threading.Lock()
         _cells.add(self)
@@ -46,7 +46,7 @@ class Cell:
     def read(self) -> np.ndarray[Any, Any]:
         """Return a copy of the value."""
         with holding((self,)):
-            return self.array.copy()
+            return np.array(self.array, copy=True)
 
     def write(self, value: np.ndarray[Any, Any]) -> None:
         """Set the value; dtype and shape must already fit."""

@@ -224,9 +224,7 @@ def reduction(op: str, *specs: Spec) -> list[Sample]:
         ((3, 33), (1,)), ((33, 3), (0,)), ((5, 7, 9), (0, 2)), ((130,), (0,)), ((17, 1), (1,)), ((2, 3), ()),
         ((3, 4, 17), (1, 2)), ((1, 5, 1), (0, 1, 2)), ((4, 2, 18), (1,)), ((), ()),
     )  # fmt: skip
-    return [
-        Sample(op, (replace(specs[k % len(specs)], shape=s),), {"axis": axis}) for k, (s, axis) in enumerate(where)
-    ]
+    return [Sample(op, (replace(specs[k % len(specs)], shape=s),), {"axis": axis}) for k, (s, axis) in enumerate(where)]
 
 
 def numbers(low: float, high: float) -> list[Spec]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,8 +34,7 @@ from graphc.ir.text import from_text, to_text
 from graphc.ir.types import DTYPES, TensorType, TupleType
 from graphc.ir.verify import verify
 from graphc.passes.fold_constants import NEVER, fold_constants
-from graphc.passes.fuse import fuse
-from tests.agreement import assert_agrees, assert_identical, assert_near, is_exact, wide
+from tests.agreement import assert_agrees, assert_identical, assert_near
 from tests.native import NativeGraph
 from tests.ops.samples import ALL, LEAVES, SAMPLES, Sample, Spec
 

@@ -32,7 +32,8 @@ class TestStructure:
         assert list(result) == ["b", "a"]
         assert result["b"][1][1] is None
         np.testing.assert_array_equal(result["b"][0], [2, 3, 4])
-        assert isinstance(result["b"][1][0], np.float32) and result["b"][1][0] == 6
+        assert isinstance(result["b"][1][0], np.float32)
+        assert result["b"][1][0] == 6
         np.testing.assert_array_equal(result["a"], [1, 2, 3])
 
     def test_outputs_that_are_no_computation(self, backend: str) -> None:
@@ -41,7 +42,9 @@ class TestStructure:
         f = gx.compile([x], [x, x.T, v, 7, x, np.ones(2), x + 1, x + 1], backend=backend)
         given = np.arange(6, dtype=np.float32).reshape(2, 3)
         found = f(given)
-        for got, want in zip(found, [given, given.T, np.arange(3.0), 7, given, np.ones(2), given + 1, given + 1], strict=True):
+        for got, want in zip(
+            found, [given, given.T, np.arange(3.0), 7, given, np.ones(2), given + 1, given + 1], strict=True
+        ):
             np.testing.assert_array_equal(got, want)
         assert not any(np.shares_memory(got, given) for got in found)
         assert len({got.ctypes.data for got in map(np.asarray, found)}) == len(found)
@@ -49,7 +52,8 @@ class TestStructure:
     def test_no_input_and_no_output(self, backend: str) -> None:
         counter = gx.variable(0, name="counter")
         tick = gx.compile([], [], updates={counter: counter + 1}, backend=backend)
-        assert tick() == [] and tick() == []
+        assert tick() == []
+        assert tick() == []
         assert counter.value == 2
 
     def test_positions_and_names(self, backend: str) -> None:
@@ -62,7 +66,8 @@ class TestStructure:
         first = f(np.ones(4, np.float32))
         f(np.zeros(4, np.float32))
         np.testing.assert_array_equal(first, 2)
-        assert first.flags.writeable and first.flags.owndata
+        assert first.flags.writeable
+        assert first.flags.owndata
 
 
 class TestConversion:
@@ -108,7 +113,8 @@ class TestConversion:
     def test_what_does_not_fit_names_the_input(self, dtype: str, value: object, message: str) -> None:
         with pytest.raises(gx.InputError) as caught:
             double(dtype=dtype)(value)
-        assert "input x: takes" in str(caught.value) and message in str(caught.value)
+        assert "input x: takes" in str(caught.value)
+        assert message in str(caught.value)
         assert "test_executable.py" in str(caught.value)
 
     def test_a_symbolic_value_is_no_array(self) -> None:
@@ -215,7 +221,8 @@ class TestState:
         np.testing.assert_array_equal(f([4, 9]), [2, 3])
         with pytest.raises(gx.NaNError) as caught:
             f([4, -9])
-        assert "sqrt gave NaN" in str(caught.value) and "root = gx.sqrt(x)" in str(caught.value)
+        assert "sqrt gave NaN" in str(caught.value)
+        assert "root = gx.sqrt(x)" in str(caught.value)
         np.testing.assert_array_equal(v.value, [2, 3])
 
 
@@ -226,7 +233,7 @@ class TestThreads:
         def guarded(k: int) -> None:
             try:
                 work(k)  # type: ignore[operator]
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  handed to the main thread
                 errors.append(error)
 
         threads = [threading.Thread(target=guarded, args=(k,)) for k in range(count)]
@@ -306,14 +313,14 @@ class TestCompile:
             (lambda x, v: gx.compile([x + 1], x), gx.ArgumentError, "input 0 must be a placeholder"),
             (lambda x, v: gx.compile([x, v], x), gx.ArgumentError, "a variable is state, not an input"),
             (lambda x, v: gx.compile([x, x], x), gx.ArgumentError, "input 1, x, is listed twice"),
-            (lambda x, v: gx.compile([x, gx.placeholder((), name="x")], x), gx.ArgumentError, "has the name of another"),
+            (lambda x, v: gx.compile([x, gx.placeholder((), name="x")], x), gx.ArgumentError, "the name of another"),
             (lambda x, v: gx.compile([], x + 1), gx.ArgumentError, "need placeholder x (f32[3])"),
             (lambda x, v: gx.compile([x], {"a": [object()]}), gx.ArgumentError, "must be a Tensor or an array"),
             (lambda x, v: gx.compile([x], x, backend="gpu"), gx.ArgumentError, "must be 'llvm' or 'eager'"),
             (lambda x, v: gx.compile([x], x, options={}), gx.ArgumentError, "options must be a gx.Options"),
             (lambda x, v: gx.compile([x], x, updates={x: x}), gx.ArgumentError, "updates maps variables"),
-            (lambda x, v: gx.compile([x], x, updates={v: x[:2]}), gx.ShapeError, "the update of variable v must be f32[3]"),
-            (lambda x, v: gx.compile([x], x, updates={v: x.astype("float64")}), gx.DTypeError, "must be f32[3], got f64[3]"),
+            (lambda x, v: gx.compile([x], x, updates={v: x[:2]}), gx.ShapeError, "update of variable v must be"),
+            (lambda x, v: gx.compile([x], x, updates={v: x.astype("float64")}), gx.DTypeError, "be f32[3], got f64[3]"),
             (lambda x, v: gx.compile([x], x, givens={x: v[:2]}), gx.ShapeError, "the replacement of"),
             (lambda x, v: gx.Options(threads=0), gx.ArgumentError, "threads must be a positive int"),
         ],
