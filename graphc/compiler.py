@@ -173,6 +173,7 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
     )
     stages = {
         "optimized": lambda: optimized,
+        "fused": lambda: "\n".join(map(str, groups)),
         "kernels": lambda: program_text(program),
         "llvm": lambda: llvm,
         "asm": lambda: assembly(llvm, host()),

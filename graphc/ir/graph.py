@@ -218,7 +218,8 @@ class Node:
 
     @property
     def is_leaf(self) -> bool:
-        return not self.inputs
+        """Whether nothing is computed here: a given value, or positions along an axis. A scan of nothing is no leaf."""
+        return not self.inputs and not isinstance(self.op, Region)
 
     def with_inputs(self, inputs: tuple[Node, ...]) -> Node:
         """Return this node on other inputs of the same types; itself when they are the same nodes."""

@@ -44,3 +44,12 @@ class Group:
     domain: Mapping[Node, Axes] = field(default_factory=dict)
     reduced: frozenset[int] = frozenset()
     body: tuple[Group, ...] = ()
+
+    def __str__(self) -> str:
+        """One line: kind, space with the folded axes in parentheses, operations, results; a body's groups below."""
+        extents = ", ".join(f"({n})" if axis in self.reduced else str(n) for axis, n in enumerate(self.space))
+        names = " ".join(n.op.name for n in self.nodes)
+        results = ", ".join(str(o.type) for o in self.outputs)
+        lines = [f"{self.kind.value} [{extents}]: {names} -> {results}"]
+        lines += [f"    {line}" for group in self.body for line in str(group).splitlines()]
+        return "\n".join(lines)

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from graphc.ir.graph import Graph, Node, Region, constant, placeholder, variable
+from graphc.ir.graph import Graph, Node, Op, Region, constant, placeholder, variable
 from graphc.ir.loops import (
     Accumulate,
     Alloc,
@@ -43,6 +43,11 @@ _graph_keys: WeakKeyDictionary[Graph, Key] = WeakKeyDictionary()
 def bodies_of(node: Node) -> Sequence[Graph]:
     """Return the graphs among the attributes of a region node; nothing for other nodes."""
     return [v for v in node.attrs.values() if isinstance(v, Graph)] if isinstance(node.op, Region) else ()
+
+
+def operand_count(op: Op) -> int | None:
+    """Return how many operands an op takes, None where its definition does not say: one derivative for each."""
+    return len(op.vjp) if isinstance(op.vjp, tuple) else None
 
 
 def attr_key(value: Any) -> Hashable:

@@ -28,7 +28,7 @@ import numpy as np
 from graphc.errors import ArgumentError, GraphcError, Location
 from graphc.ir import dims
 from graphc.ir.graph import OPS, Graph, Literal, Node, constant, item, placeholder, variable
-from graphc.ir.intern import Key, bodies_of, graph_key
+from graphc.ir.intern import Key, bodies_of, graph_key, operand_count
 from graphc.ir.syntax import Names, Unreadable, number_of, number_text, quoted, size_of, type_of, type_text, value_of
 from graphc.ir.syntax import value_text as plain_value_text
 from graphc.ir.types import DTYPE_NAMES, DTYPES, TensorType
@@ -352,6 +352,9 @@ class _Scope:
         op = OPS.get(name)
         if op is None:
             raise Unreadable(tree, f"there is no operation {name!r}")
+        count = operand_count(op)
+        if count is not None and count != len(inputs):
+            raise Unreadable(tree, f"{name} takes {count} operands, not {len(inputs)}")
         try:
             type = op.infer(*[i.type for i in inputs], **attrs)
         except TypeError as e:

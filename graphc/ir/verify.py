@@ -4,7 +4,7 @@ Of a graph:
  1. Its inputs are distinct placeholders, and every placeholder that its results need is among them.
  2. An update pairs a variable with a value of exactly its type, each variable once.
  3. Every op is a registered one, every attribute is hashable, every array attribute is read-only.
- 4. Every node has the type that its op infers from the types of its inputs.
+ 4. Every node has as many inputs as its op takes, and the type that the op infers from theirs.
  5. A node with several results is read by `item` only and is no result itself.
  6. The body of a region op is such a graph too, without variables, so it is closed: an outside value is an input.
  7. In an interned graph (after cse), no two nodes are the same.
@@ -31,7 +31,7 @@ import numpy as np
 
 from graphc.errors import GraphcError, InternalError
 from graphc.ir.graph import OPS, Graph, Literal, Node, item, placeholder, variable
-from graphc.ir.intern import Interner, attr_key, bodies_of
+from graphc.ir.intern import Interner, attr_key, bodies_of, operand_count
 from graphc.ir.loops import (
     COMPARISONS,
     LIBM,
@@ -141,6 +141,9 @@ def _verify_node(graph: Graph, node: Node) -> None:
     for source in node.inputs:
         fits = node.op is item or isinstance(source.type, TensorType)
         _require(fits, graph, f"{name} reads {_called(source)}, which has several results, without item", node)
+    count = operand_count(node.op)
+    fits = count is None or count == len(node.inputs)
+    _require(fits, graph, f"{name} takes {count} operands, not {len(node.inputs)}", node)
     try:
         inferred = node.op.infer(*[i.type for i in node.inputs], **node.attrs)
     except (GraphcError, TypeError, ValueError, KeyError) as e:
@@ -311,7 +314,7 @@ class _KernelVerifier:
         affine = _affine(expr)
         self.require(affine is not None, f"register {name}: an index is no constant once loops are unrolled")
         factors = affine[0] if affine is not None else {}
-        kinds = [(self.loops[v].kind if v in self.loops else None, f) for v, f in factors.items()]
+        kinds = [(self.loops[v].kind if v in self.loops else None, f) for v, f in factors.items() if f]
         others = [(k, f) for k, f in kinds if k is not LoopKind.UNROLL]
         fits = not others or (is_last and others == [(LoopKind.VECTOR, 1)])
         self.require(fits, f"register {name}: an index is no constant once loops are unrolled")

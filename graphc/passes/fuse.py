@@ -230,7 +230,7 @@ class _Fusion:
 
     def _merge(self, draft: _Draft, user: _Draft, users: set[_Draft]) -> _Draft | None:
         """Return one group of both if that is legal and pays."""
-        if draft.hero is not None or user.hero is not None or not (draft.domain or user.domain):
+        if draft.hero is not None or user.hero is not None:
             return None
         if len(draft.nodes) + len(user.nodes) > MAX_NODES:
             return None

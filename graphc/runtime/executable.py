@@ -19,7 +19,7 @@ MAX_SPECIALIZATIONS = 64
 """Codes kept for different sizes; beyond it the one that was called longest ago goes."""
 
 
-STAGES = ("graph", "optimized", "kernels", "llvm", "asm")
+STAGES = ("graph", "optimized", "fused", "kernels", "llvm", "asm")
 """What a program can be shown as, from the user's graph to machine code."""
 
 
@@ -150,7 +150,7 @@ class Executable:
         return found
 
     def text(self, stage: str = "optimized") -> str:
-        """Return the program as text at a stage: "graph", "optimized", "kernels", "llvm" or "asm".
+        """Return the program as text at a stage: "graph", "optimized", "fused", "kernels", "llvm" or "asm".
 
         All but the first show the code for the sizes that were called last.
         """

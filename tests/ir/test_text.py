@@ -193,6 +193,7 @@ def test_equal_numbers_are_one_node() -> None:
         ("def f(x: f32[3]):\n    y = exp(z)\n    return (y,)", "line 2: z is not defined"),
         ("def f(x: f32[3]):\n    y = exp(x, shape=3)\n    return (y,)", "line 2: exp\\(x, shape=3\\)"),
         ("def f(x: f32[3]):\n    y = exp(1.0)\n    return (y,)", "line 2: one operand must have a dtype"),
+        ("def f(x: f32[3]):\n    y = exp(x, x)\n    return (y,)", "line 2: exp takes 1 operands, not 2"),
         ("def f(x: f32[3]):\n    return x", "line 2: return a tuple"),
         ("def f(x: f32[3]):\n    return (1.0,)", "line 2: 1.0 is not a node"),
         ("def f(x: f32[3]):\n    y = exp(x)", "line 1: f does not return"),

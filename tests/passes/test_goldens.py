@@ -16,11 +16,15 @@ from graphc.compiler import PIPELINE, optimize
 from graphc.ir.graph import Graph
 from graphc.ir.text import from_text, to_text
 from graphc.ir.verify import verify
+from graphc.passes.fuse import fuse
+from graphc.passes.materialize import materialize
 from graphc.passes.simplify import simplify
 
 FOLDER = Path(__file__).parent / "goldens"
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     **{apply_pass.__name__: apply_pass for apply_pass in PIPELINE},
+    "materialize": materialize,
+    "fuse": fuse,
     "optimize": optimize,
     "simplify_fast_math": lambda graph: simplify(graph, fast_math=True),
 }
@@ -51,6 +55,8 @@ ALL = [s for file in sorted(FOLDER.glob("*.txt")) for s in stanzas(file)]
 def result_of(stanza: Stanza) -> str:
     graph = from_text(stanza.before)
     verify(graph)
+    if stanza.file.stem == "fuse":
+        return "".join(f"{group}\n" for group in fuse(materialize(graph)))
     result = PASSES[stanza.file.stem](graph)
     verify(result, stanza.file.stem)
     return to_text(result)
