@@ -65,7 +65,7 @@ class RandomChoices:
 
 @dataclass(frozen=True)
 class Program:
-    """A graph with values for its inputs and variables."""
+    """A graph with values for its inputs and variables. `exact` are its nodes, and those in bodies, with one right value."""
 
     graph: Graph
     inputs: tuple[Array, ...]
@@ -449,6 +449,7 @@ class _Builder:
         if any(o.tensor_type.size * length > MOST_ELEMENTS for o in ys):
             return None
         loop = scan(body, carried, xs, constants, length, reverse=self.chance(2))
+        self.exact |= inner.exact
         results = items(loop)
         for result, inside in zip(results, [*new, *ys, *carries], strict=True):
             if result.ndim <= MOST_AXES:

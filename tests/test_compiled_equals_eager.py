@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import hypothesis
@@ -17,7 +18,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from graphc.compiler import Options, optimize
-from graphc.ir.graph import Contraction, Graph, Node, Reduction, Region
+from graphc.ir.graph import Contraction, Elementwise, Graph, Node, Reduction, Region
 from graphc.ir.text import to_text
 from graphc.ir.types import TupleType
 from tests.agreement import FUNCTION_STEPS, assert_identical, chooses_zeros, is_exact
@@ -27,6 +28,9 @@ from tests.random_graphs import Program, random_program
 Array = np.ndarray[Any, Any]
 
 DISTURBED_RUNS = 4
+CHOOSING = {"select", "max", "min", "relu", "identity", "neg", "abs"}
+"""Operations that return an operand, or its opposite, without rounding."""
+
 SAFETY = 16
 """Differences allowed, in disturbances seen."""
 
@@ -40,35 +44,48 @@ PROFILE = hypothesis.settings.get_profile("long" if os.environ.get("HYPOTHESIS_P
 # The oracle.
 
 
-def evaluate(
-    graph: Graph, inputs: Sequence[Array], variables: Mapping[Node, Array], rng: np.random.Generator | None = None
-) -> tuple[Array, ...]:
-    """Return the results of a graph by its references; with `rng`, disturbed where an operation may be off."""
-    values: dict[Node, Any] = {**dict(zip(graph.inputs, inputs, strict=True)), **variables}
-    with np.errstate(all="ignore"):
-        for node in graph.nodes:
-            if node not in values:
-                values[node] = _apply(node, [values[i] for i in node.inputs], rng)
-    return tuple([np.asarray(values[r]) for r in graph.results])
+class Oracle:
+    """Evaluation by references; with `rng`, disturbed wherever a value may be off. Nodes in `exact` never are."""
+
+    def __init__(self, exact: frozenset[Node], rng: np.random.Generator | None = None) -> None:
+        self.exact = exact
+        self.rng = rng
+
+    def results(
+        self, graph: Graph, inputs: Sequence[Array], variables: Mapping[Node, Array] = MappingProxyType({})
+    ) -> tuple[Array, ...]:
+        values: dict[Node, Any] = {**dict(zip(graph.inputs, inputs, strict=True)), **variables}
+        with np.errstate(all="ignore"):
+            for node in graph.nodes:
+                if node not in values:
+                    values[node] = self._apply(node, [values[i] for i in node.inputs])
+        return tuple([np.asarray(values[r]) for r in graph.results])
+
+    def _apply(self, node: Node, arrays: list[Array]) -> Any:
+        if isinstance(node.op, Region):
+            return node.op.reference(self.results, *arrays, **node.attrs)
+        result = node.op.reference(*arrays, **node.attrs)
+        if isinstance(node.type, TupleType) or node.dtype.kind != "f":
+            return result
+        result = np.asarray(result)
+        if chooses_zeros(node):
+            result = _with_ordered_zeros(node, arrays, result)
+        if self.rng is None or node in self.exact:
+            return result
+        off = _error_bound(node, arrays, result) * self.rng.choice([-1, 1], size=result.shape)
+        return np.where(np.isfinite(result), result + off.astype(result.dtype), result)
 
 
-def _apply(node: Node, arrays: list[Array], rng: np.random.Generator | None) -> Any:
-    if isinstance(node.op, Region):
-        return node.op.reference(lambda body, given: evaluate(body, given, {}, rng), *arrays, **node.attrs)
-    result = node.op.reference(*arrays, **node.attrs)
-    if isinstance(node.type, TupleType):
-        return result
-    result = np.asarray(result)
-    if chooses_zeros(node) and result.dtype.kind == "f":
-        return _with_ordered_zeros(node, arrays, result)
-    if rng is None or is_exact(node):
-        return result
+def _error_bound(node: Node, arrays: Sequence[Array], result: Array) -> Array:
+    """Return how much one operation, or rounding its result, may be off."""
     magnitude = np.abs(result)
-    if isinstance(node.op, Reduction | Contraction) and np.isfinite(magnitude).all():
+    if isinstance(node.op, Reduction | Contraction) and not is_exact(node) and np.isfinite(magnitude).all():
         magnitude = np.asarray(node.op.reference(*[np.abs(a) for a in arrays], **node.attrs))
-    sign = rng.choice([-1, 1], size=result.shape)
-    off = sign * (FUNCTION_STEPS * np.finfo(result.dtype).eps * magnitude + np.finfo(result.dtype).smallest_subnormal)
-    return np.where(np.isfinite(result), result + off.astype(result.dtype), result)
+    info = np.finfo(result.dtype)
+    if not is_exact(node):
+        return FUNCTION_STEPS * (info.eps * magnitude + info.smallest_subnormal)
+    rounds = isinstance(node.op, Elementwise) and node.op.scalar not in CHOOSING
+    return np.asarray(info.eps * magnitude * rounds)
 
 
 def _with_ordered_zeros(node: Node, arrays: list[Array], result: Array) -> Array:
@@ -86,8 +103,9 @@ def _with_ordered_zeros(node: Node, arrays: list[Array], result: Array) -> Array
 
 def assert_agrees(program: Program, found: Sequence[Array], inputs: Sequence[Array], variables: Mapping) -> None:
     """Require that `found` are the results of a program."""
-    expected = evaluate(program.graph, inputs, variables)
-    disturbed = [evaluate(program.graph, inputs, variables, np.random.default_rng(k)) for k in range(DISTURBED_RUNS)]
+    oracles = [Oracle(program.exact, np.random.default_rng(k)) for k in range(DISTURBED_RUNS)]
+    expected = Oracle(program.exact).results(program.graph, inputs, variables)
+    disturbed = [oracle.results(program.graph, inputs, variables) for oracle in oracles]
     for k, (node, result, value) in enumerate(zip(program.graph.results, found, expected, strict=True)):
         if node in program.exact or node.dtype.kind != "f":
             assert_identical(result, value)

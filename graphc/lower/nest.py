@@ -225,10 +225,10 @@ class _Nest:
         """Whether to read a full value back rather than compute it again; makes room for it if so."""
         if node in self.group.outputs or node in self.saved:
             return True
-        assert isinstance(node.op, Elementwise)
         size = int(np.prod([loop.extent for loop in self.inner]))
         columns = self.vector_axis not in self.group.reduced
-        if columns or node.op.scalar in CHEAP or size * node.dtype.itemsize > ROW_BYTES:
+        is_cheap = not isinstance(node.op, Elementwise) or node.op.scalar in CHEAP
+        if columns or is_cheap or size * node.dtype.itemsize > ROW_BYTES:
             return False
         self.saved[node] = Buffer(f"row{len(self.saved)}", TensorType(node.dtype, (size,)), Space.STACK)
         return True
