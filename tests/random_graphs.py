@@ -394,7 +394,7 @@ class _Builder:
 
     def contraction(self) -> Node:
         """Contract a node with one that shares some of its axes and may have one of its own."""
-        a = self.node(lambda n: n.dtype.kind != "b" and n.ndim > 0)
+        a = self.node(lambda n: n.dtype.kind != "b" and 0 < n.ndim <= 4)
         labels = "abcd"[: a.ndim]
         roles = [self.one_of(("summed", "row", "batch")) for _ in labels]
         summed = [c for c, r in zip(labels, roles, strict=True) if r == "summed"]

@@ -27,7 +27,7 @@ from tests.random_graphs import Program, random_program
 
 Array = np.ndarray[Any, Any]
 
-DISTURBED_RUNS = 4
+DISTURBED_RUNS = 6
 CHOOSING = {"select", "max", "min", "relu", "identity", "neg", "abs"}
 """Operations that return an operand, or its opposite, without rounding."""
 
@@ -72,7 +72,7 @@ class Oracle:
             result = _with_ordered_zeros(node, arrays, result)
         if self.rng is None or node in self.exact:
             return result
-        off = _error_bound(node, arrays, result) * self.rng.choice([-1, 1], size=result.shape)
+        off = _error_bound(node, arrays, result) * self.rng.uniform(-1, 1, result.shape)
         return np.where(np.isfinite(result), result + off.astype(result.dtype), result)
 
 

@@ -90,9 +90,10 @@ class Apply(Pattern):
 
 @dataclass(frozen=True, eq=False)
 class Each(Pattern):
-    """Matches every node whose op is of this kind; the right side looks at the node."""
+    """Matches every node whose op is of this kind, and where `where(op, ops of the inputs)` holds, if it is given."""
 
     kind: type[Op]
+    where: Callable[[Op, tuple[Op, ...]], bool] | None = None
 
     def __repr__(self) -> str:
         return f"each {self.kind.__name__}"
@@ -238,7 +239,7 @@ def _fit(result: Node, node: Node) -> Node | None:
 def apply_rules(graph: Graph, rules: Iterable[Rule], on_fire: OnFire | None = None) -> Graph:
     """Return `graph` with every rule applied wherever it matches, also to what rules make; itself if nothing changed.
 
-    One sweep, inputs before users; each node tries the rules of its op in order. Nodes are interned on the way, and a
+    One sweep, inputs before users; each node tries the rules for it in order. Nodes are interned on the way, and a
     new node has the location of the one it replaces. `on_fire(rule, before, after)` is told of every replacement.
     """
     return _Sweep(tuple(rules), on_fire, len(graph.nodes)).run(graph)
@@ -247,7 +248,7 @@ def apply_rules(graph: Graph, rules: Iterable[Rule], on_fire: OnFire | None = No
 class _Sweep:
     def __init__(self, rules: Sequence[Rule], on_fire: OnFire | None, nodes: int) -> None:
         self.rules = rules
-        self.by_op: dict[Op, tuple[Rule, ...]] = {}
+        self.candidates: dict[tuple[Op, tuple[Op, ...], bool], tuple[Rule, ...]] = {}
         self.on_fire = on_fire
         self.firings = FIRINGS * (nodes + 16)
         self.table = Interner()
@@ -294,7 +295,7 @@ class _Sweep:
         stack.append(node)
 
     def fire(self, node: Node) -> tuple[Rule, Node] | None:
-        rules = self.rules_of(node.op)
+        rules = self.rules_for(node)
         if not rules or self.firings <= 0:
             return None
         with located_at(node.location):
@@ -307,16 +308,31 @@ class _Sweep:
                     return rule, result
         return None
 
-    def rules_of(self, op: Op) -> tuple[Rule, ...]:
-        if op not in self.by_op:
-            self.by_op[op] = tuple([r for r in self.rules if _has_root(r.lhs, op)])
-        return self.by_op[op]
+    def rules_for(self, node: Node) -> tuple[Rule, ...]:
+        """Return the rules that can match a node with these ops, of which there are few kinds."""
+        inputs = node.inputs
+        kind = (node.op, tuple([i.op for i in inputs]), len(inputs) > 1 and len(set(inputs)) < len(inputs))
+        if kind not in self.candidates:
+            self.candidates[kind] = tuple([r for r in self.rules if _may_match(r.lhs, *kind)])
+        return self.candidates[kind]
 
 
-def _has_root(pattern: Pattern, op: Op) -> bool:
-    if isinstance(pattern, Apply):
-        return pattern.op == op.name
-    return isinstance(op, pattern.kind) if isinstance(pattern, Each) else True
+def _may_match(pattern: Pattern, op: Op, inputs: tuple[Op, ...], has_equal: bool) -> bool:
+    """Tell whether a pattern can match a node with this op on inputs with these, some of them the same node or not."""
+    if isinstance(pattern, Each):
+        return isinstance(op, pattern.kind) and (pattern.where is None or pattern.where(op, inputs))
+    if not isinstance(pattern, Apply):
+        return True
+    if pattern.op != op.name or len(pattern.args) != len(inputs):
+        return False
+    names = [a.name for a in pattern.args if isinstance(a, Variable)]
+    return (has_equal or len(set(names)) == len(names)) and all(map(_may_be, pattern.args, inputs))
+
+
+def _may_be(arg: Pattern | Number, op: Op) -> bool:
+    if isinstance(arg, bool | int | float) or (isinstance(arg, Variable) and arg.constant):
+        return op is constant_op
+    return not isinstance(arg, Apply) or arg.op == op.name
 
 
 def into_bodies(transform: Callable[[Graph], Graph]) -> Callable[[Graph], Graph]:

@@ -6,12 +6,10 @@ sum and a sum of n equal terms is a product. Everything else here moves elements
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from graphc.ir import dims
-from graphc.ir.graph import Node, Reduction, known_value, literal
+from graphc.ir.graph import Node, Op, Reduction, known_value, literal
 from graphc.ir.rewrite import Attr, Each, Match, Rule, call, variables
 from graphc.ops.dot import contract
 from graphc.ops.elementwise import mul
@@ -23,8 +21,8 @@ from graphc.passes.canonicalize import canonical_spec, moves_ones
 a, b, x = variables("a", "b", "x")
 
 
-def _on(view: object) -> Callable[[Match], bool]:
-    return lambda m: m.node.inputs[0].op is view
+def _reduction_of(view: Op) -> Each:
+    return Each(Reduction, lambda op, inputs: inputs[0] is view)
 
 
 # Reductions.
@@ -63,11 +61,9 @@ def _reduce_transpose(m: Match) -> Node:
     return transpose(result, axes=tuple([sorted(left).index(a) for a in left]))
 
 
-def _reduce_reduce(m: Match) -> Node | None:
+def _reduce_reduce(m: Match) -> Node:
     """Fold over the axes of both at once."""
     node, inner = m.node, m.node.inputs[0]
-    if inner.op is not node.op:
-        return None
     source, first = inner.inputs[0], inner.attrs["axis"]
     left = [k for k in range(source.ndim) if k not in first]
     return node.op(source, axis=tuple(sorted((*first, *[left[k] for k in node.attrs["axis"]]))))
@@ -225,16 +221,16 @@ _at = {"start": Attr("start"), "step": Attr("step")}
 ARRAY_RULES = (
     Rule("reduce_nothing", _reduction, lambda m: m.node.inputs[0], when=lambda m: m.node.attrs["axis"] == ()),
     Rule("reduce_ones", _reduction, _reduce_ones),
-    Rule("reduce_reshape", _reduction, _reduce_reshape, when=_on(reshape)),
-    Rule("reduce_transpose", _reduction, _reduce_transpose, when=_on(transpose)),
-    Rule("reduce_broadcast", _reduction, _reduce_broadcast, when=_on(broadcast)),
-    Rule("reduce_reduce", _reduction, _reduce_reduce),
+    Rule("reduce_reshape", _reduction_of(reshape), _reduce_reshape),
+    Rule("reduce_transpose", _reduction_of(transpose), _reduce_transpose),
+    Rule("reduce_broadcast", _reduction_of(broadcast), _reduce_broadcast),
+    Rule("reduce_reduce", Each(Reduction, lambda op, inputs: inputs[0] is op), _reduce_reduce),
     Rule("contract_transpose", _contraction, _contract_transpose),
     Rule("transpose_contract", call("transpose", _contraction, axes=Attr("axes")), _transpose_contract),
     Rule("contract_broadcast", _contraction, _contract_broadcast),
     Rule("contract_product", _contraction, _contract_product),
     Rule("slice_broadcast", call("slice", call("broadcast", x)), _slice_broadcast),
-    Rule("slice_concat", call("slice", x, **_at), _slice_concat, when=_on(concat)),
+    Rule("slice_concat", call("slice", x, **_at), _slice_concat, when=lambda m: m["x"].op is concat),
     Rule("slice_embed", call("slice", call("embed", x, **_at), **_at), x, when=lambda m: m.node.type == m["x"].type),
 )
 

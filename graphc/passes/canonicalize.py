@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from graphc.ir.dims import Dim
-from graphc.ir.graph import OPS, Elementwise, Graph, Literal, Node, View, known_value, literal
+from graphc.ir.graph import OPS, Elementwise, Graph, Literal, Node, Op, View, known_value, literal
 from graphc.ir.graph import constant as constant_op
 from graphc.ir.rewrite import Attr, Each, Match, OnFire, Rule, apply_rules, call, into_bodies, variables
 from graphc.ir.types import Shape, TensorType
@@ -38,7 +38,7 @@ def canonicalize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
 
 def canonical_rules() -> tuple[Rule, ...]:
     """Return the rules of this pass, for passes whose own rules make what must be canonical again."""
-    return (*RULES, Rule("operand_order", Each(Elementwise), _Order().sorted))
+    return (*RULES, Rule("operand_order", Each(Elementwise, _has_order), _Order().sorted))
 
 
 # Views.
@@ -207,9 +207,13 @@ def is_scalar(node: Node) -> bool:
 def _on_views(m: Match) -> Node | None:
     """Do elementwise work on as little as possible, and on what views read rather than on the views."""
     node = m.node
-    if not any(i.op is broadcast or i.op is reshape for i in node.inputs) or _must_run(node):
+    if _must_run(node):
         return None
     return _scalars_as_such(node) or _broadcast_later(node) or _reshape_later(node)
+
+
+def _reads_views(op: Op, inputs: tuple[Op, ...]) -> bool:
+    return broadcast in inputs or reshape in inputs
 
 
 def _scalars_as_such(node: Node) -> Node | None:
@@ -286,12 +290,18 @@ RULES = (
     *VIEW_RULES,
     Rule("uniform_constant", call("constant"), _uniform),
     Rule("known_size", call("size", value=Attr("value")), _known_size),
-    Rule("elementwise_on_views", Each(Elementwise), _on_views),
+    Rule("elementwise_on_views", Each(Elementwise, _reads_views), _on_views),
     Rule("contract_labels", call("contract", x, y, spec=Attr("spec")), _named_labels),
 )
 
 
 # Order of operands.
+
+
+def _has_order(op: Op, inputs: tuple[Op, ...]) -> bool:
+    """Tell whether operands may be exchanged, and are not in order already, being a constant on the right."""
+    may_turn = op.name in FLIPPED or (isinstance(op, Elementwise) and op.commutative)
+    return may_turn and (inputs[1] is not constant_op or inputs[0] is constant_op)
 
 
 class _Order:
@@ -306,9 +316,7 @@ class _Order:
 
     def sorted(self, m: Match) -> Node | None:
         node = m.node
-        flipped = OPS[FLIPPED[node.op.name]] if node.op.name in FLIPPED else node.op
-        if flipped is node.op and not (isinstance(node.op, Elementwise) and node.op.commutative):
-            return None
+        flipped = OPS[FLIPPED.get(node.op.name, node.op.name)]
         a, b = node.inputs
         a_last, b_last = a.op is constant_op, b.op is constant_op
         wrong = a_last if a_last != b_last else self.rank(b) < self.rank(a)

@@ -35,7 +35,7 @@ def _fold(graph: Graph, on_fire: OnFire | None) -> Graph:
     def fold(m: Match) -> Node | None:
         nonlocal budget
         node = m.node
-        if not _is_foldable(node) or node.tensor_type.nbytes > budget:
+        if not node.tensor_type.is_static or node.tensor_type.nbytes > budget:
             return None
         value = _value(node)
         if value is None:
@@ -43,14 +43,13 @@ def _fold(graph: Graph, on_fire: OnFire | None) -> Graph:
         budget -= value.nbytes
         return Node(constant, (), {"value": Literal(value)}, node.type, node.location)
 
-    return apply_rules(graph, (Rule("fold", Each(Op), fold),), on_fire)
+    return apply_rules(graph, (Rule("fold", Each(Op, _reads_constants), fold),), on_fire)
 
 
-def _is_foldable(node: Node) -> bool:
-    if isinstance(node.op, Leaf | Region) or node.op in NEVER:
+def _reads_constants(op: Op, inputs: tuple[Op, ...]) -> bool:
+    if isinstance(op, Leaf | Region) or op in NEVER:
         return False
-    is_static = isinstance(node.type, TensorType) and node.type.is_static
-    return is_static and bool(node.inputs) and all(i.op is constant for i in node.inputs)
+    return bool(inputs) and all(i is constant for i in inputs)
 
 
 def _value(node: Node) -> np.ndarray[Any, Any] | None:

@@ -92,8 +92,10 @@ class _Fusion:
             joined.users |= users - {joined}
         drafts = sorted(set(self.group_of.values()), key=lambda d: d.latest)
         for draft in drafts:
-            self._merge_into_users(draft)
+            self._merge_into_users(_current(draft))
         drafts = list(dict.fromkeys(self.group_of[n] for n in self.computed))
+        if sum(len(d.nodes) for d in drafts) != len(self.computed):
+            raise InternalError("fuse: a node is in two groups")
         for draft in drafts:
             draft.users = {_current(u) for u in draft.users} - {draft}
         return tuple(self._finish(d) for d in _sorted(drafts))
