@@ -7,6 +7,7 @@ their scope, so common subexpressions and loop-invariant code need no later pass
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,15 +20,13 @@ from graphc.codegen.values import (
     constant,
     conversion,
     llvm_type,
-    mangled,
-    memory_type,
     number,
     scalar_type,
     splat,
     vector_of,
 )
 from graphc.errors import InternalError
-from graphc.ir.loops import LIBM, PRIMITIVES, Apply, Buffer, Const, Expr, Function, Load, Space, Var, linear
+from graphc.ir.loops import LIBM, PRIMITIVES, Apply, Buffer, Const, Expr, Function, Load, Var
 from graphc.ir.types import BOOL, INT64
 
 SlotKey = tuple[Buffer, tuple[int, ...], int]
@@ -46,7 +45,7 @@ class Scope:
         self.memo: dict[str, Value] = {}
 
 
-class ExpressionEmitter:
+class ExpressionEmitter(ABC):
     """The values of a kernel under way: scopes, names, register slots, and the lanes of the current VECTOR loop."""
 
     def __init__(self, functions: Mapping[tuple[str, DType], Function], has_fma: bool) -> None:
@@ -59,6 +58,8 @@ class ExpressionEmitter:
         self.written: set[Buffer] = set()
         self.declarations: dict[str, None] = {}
         self.lanes = 1
+        # How many lanes of the current vector of a VECTOR loop run.
+        self.active = 0
         # Which lanes run: all but those beyond the end of the loop, and those for which a condition holds.
         self.tail: Value | None = None
         self.condition: Value | None = None
@@ -274,119 +275,11 @@ class ExpressionEmitter:
             whole = self.define(text, dtype, lanes, level)
         return whole
 
-    # Loads.
+    # Memory: see codegen/memory.py.
+
+    @abstractmethod
+    def _load(self, expr: Load) -> Value: ...
 
     def _guard_level(self) -> int:
+        """Return the innermost scope that runs only under a condition: what may trap must not leave it."""
         return max((s.level for s in self.scopes if s.guarded), default=0)
-
-    def flat_index(self, buffer: Buffer, index: Sequence[Expr]) -> Value:
-        return self._emit(linear(zip(index, buffer.strides, strict=True)))
-
-    def address(self, buffer: Buffer, flat: Value) -> Value:
-        kind = memory_type(buffer.type.dtype)
-        pointer = self.pointers[buffer]
-        text = f"getelementptr {kind}, ptr {pointer}, i64 {flat.name}"
-        return self.define(text, INT64, 1, flat.level)
-
-    def addresses(self, buffer: Buffer, flat: Value) -> Value:
-        """Return a vector of addresses."""
-        flat = self.vector(flat, self.lanes)
-        kind, pointer = memory_type(buffer.type.dtype), self.pointers[buffer]
-        text = f"getelementptr {kind}, ptr {pointer}, {llvm_type(flat)} {flat.name}"
-        return self.define(text, INT64, flat.lanes, flat.level)
-
-    def slot_key(self, buffer: Buffer, index: Sequence[Expr]) -> SlotKey:
-        """Return which register of a tile an index means."""
-        values = [self._emit(i) for i in index]
-        lanes = 1
-        starts = []
-        for k, value in enumerate(values):
-            if value.step:
-                if value.step != 1 or k != len(values) - 1:
-                    raise InternalError(f"codegen: register tile {buffer.name} is indexed across its rows")
-                lanes = self.lanes
-            if value.known is None:
-                raise InternalError(f"codegen: register tile {buffer.name} needs constant indices")
-            starts.append(value.known)
-        return buffer, tuple(starts), lanes
-
-    def _load(self, expr: Load) -> Value:
-        buffer = expr.buffer
-        if buffer.space is Space.REGISTER:
-            key = self.slot_key(buffer, expr.index)
-            if key not in self.slots:
-                raise InternalError(f"codegen: register {buffer.name}{list(key[1])} is read before it is written")
-            return self.slots[key]
-        flat = self.flat_index(buffer, expr.index)
-        if expr.mask is not None:
-            assert expr.fill is not None
-            return self._masked_load(buffer, flat, self._emit(expr.mask), self._emit(expr.fill))
-        return self._plain_load(buffer, flat)
-
-    def _masked_load(self, buffer: Buffer, flat: Value, mask: Value, fill: Value) -> Value:
-        if mask.known is not None:
-            return self._plain_load(buffer, flat) if mask.known else fill
-        if mask.lanes == 1 and mask.step == 0 and flat.lanes == 1 and flat.step == 0:
-            # Read element 0 instead: it exists, and the select below drops it.
-            safe = self.define(f"select i1 {mask.name}, i64 {flat.name}, i64 0", INT64, 1, max(mask.level, flat.level))
-            address = self.address(buffer, safe)
-            loaded = self._loaded(f"load {memory_type(buffer.type.dtype)}, ptr {address.name}", buffer, 1, safe.level)
-            return self._select([mask, loaded, fill], 1)
-        mask = self.vector(mask, self.lanes)
-        running = self.mask
-        both = mask if running is None else self.apply("and", [running, mask], BOOL)
-        loaded = self._vector_load(buffer, flat, both)
-        return self._select([mask, loaded, self.vector(fill, self.lanes)], self.lanes)
-
-    def _plain_load(self, buffer: Buffer, flat: Value) -> Value:
-        if flat.lanes == 1 and flat.step == 0:
-            address = self.address(buffer, flat)
-            return self._loaded(f"load {memory_type(buffer.type.dtype)}, ptr {address.name}", buffer, 1, flat.level)
-        return self._vector_load(buffer, flat, self.mask)
-
-    def _vector_load(self, buffer: Buffer, flat: Value, mask: Value | None) -> Value:
-        dtype, lanes = buffer.type.dtype, self.lanes
-        kind = memory_type(dtype)
-        whole = vector_of(kind, lanes)
-        level = max(flat.level, mask.level if mask is not None else 0)
-        if flat.lanes == 1 and flat.step == 1:
-            address = self.address(buffer, flat)
-            if mask is None:
-                return self._loaded(f"load {whole}, ptr {address.name}, align {dtype.itemsize}", buffer, lanes, level)
-            suffix = f"{_memory_suffix(dtype, lanes)}.p0"
-            self.declarations[f"declare {whole} @llvm.masked.load.{suffix}(ptr, i32, <{lanes} x i1>, {whole})"] = None
-            text = (
-                f"call {whole} @llvm.masked.load.{suffix}(ptr {address.name}, i32 {dtype.itemsize}, "
-                f"<{lanes} x i1> {mask.name}, {whole} zeroinitializer)"
-            )
-            return self._loaded(text, buffer, lanes, level)
-        addresses = self.addresses(buffer, flat)
-        mask = mask if mask is not None else self.full_mask(lanes)
-        pointers = f"<{lanes} x ptr>"
-        suffix = f"{_memory_suffix(dtype, lanes)}.v{lanes}p0"
-        self.declarations[f"declare {whole} @llvm.masked.gather.{suffix}({pointers}, i32, <{lanes} x i1>, {whole})"] = (
-            None
-        )
-        text = (
-            f"call {whole} @llvm.masked.gather.{suffix}({pointers} {addresses.name}, i32 {dtype.itemsize}, "
-            f"<{lanes} x i1> {mask.name}, {whole} zeroinitializer)"
-        )
-        return self._loaded(text, buffer, lanes, level)
-
-    def _loaded(self, text: str, buffer: Buffer, lanes: int, level: int) -> Value:
-        """Define a load where the buffer's contents allow: anywhere if the kernel never writes it, else in place."""
-        dtype = buffer.type.dtype
-        in_memory = np.dtype("uint8") if dtype == BOOL else dtype
-        if buffer in self.written:
-            loaded = self.define_here(text, in_memory, lanes)
-        else:
-            loaded = self.define(text, in_memory, lanes, max(level, self._guard_level()))
-        if dtype != BOOL:
-            return loaded
-        zero = splat("0", in_memory, lanes)
-        instruction = arithmetic("ne", in_memory, lanes, [loaded.name, zero])
-        return self.instruct(instruction, BOOL, lanes, loaded.level)
-
-
-def _memory_suffix(dtype: DType, lanes: int) -> str:
-    return f"v{lanes}i8" if dtype == BOOL else mangled(dtype, lanes)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
-from graphc.codegen.expressions import ExpressionEmitter, Scope
+from graphc.codegen.expressions import Scope
+from graphc.codegen.facts import LoopFacts, base_lanes, loop_facts
+from graphc.codegen.memory import MemoryEmitter
 from graphc.codegen.values import (
     DType,
     Value,
@@ -18,13 +19,10 @@ from graphc.codegen.values import (
     constant,
     identity,
     llvm_type,
-    mangled,
     memory_type,
     number,
     scalar_type,
-    vector_of,
 )
-from graphc.errors import InternalError
 from graphc.ir.loops import (
     UNROLL,
     VECTOR,
@@ -34,7 +32,6 @@ from graphc.ir.loops import (
     Block,
     Buffer,
     Check,
-    Expr,
     For,
     Function,
     If,
@@ -43,10 +40,7 @@ from graphc.ir.loops import (
     Space,
     Stmt,
     Store,
-    Var,
-    expressions,
     walk,
-    walk_expressions,
 )
 from graphc.ir.types import BOOL, INT64
 from graphc.target import Target
@@ -56,9 +50,6 @@ STRAIGHT_CHUNKS = 4
 
 REDUCTION_PARTIALS = 4
 """Vector accumulators of a reduction: enough independent additions to hide their latency."""
-
-SMALL_BODY = 24
-"""Scalar operations up to which a vector loop body is repeated to spread the cost of the loop itself."""
 
 
 def emit_kernel(
@@ -76,16 +67,7 @@ def emit_kernel(
     return [*head, *emitter.allocas, *emitter.scopes[0].lines, "}"], emitter.declarations
 
 
-def base_lanes(kernel: Kernel, target: Target) -> int:
-    """Return the lanes of full vectors: those of the widest float dtype in play, or of the widest integer."""
-    dtypes = {b.type.dtype for b in kernel.params}
-    dtypes |= {s.buffer.type.dtype for s in walk(kernel.body) if isinstance(s, Alloc)}
-    floats = [d.itemsize for d in dtypes if d.kind == "f"]
-    others = [d.itemsize for d in dtypes if d.kind != "f"]
-    return target.lanes(max(floats or others or [8]))
-
-
-class _KernelEmitter(ExpressionEmitter):
+class _KernelEmitter(MemoryEmitter):
     def __init__(self, kernel: Kernel, target: Target, functions: Mapping[tuple[str, DType], Function]) -> None:
         super().__init__(functions, target.has_fma)
         self.full_lanes = base_lanes(kernel, target)
@@ -94,12 +76,10 @@ class _KernelEmitter(ExpressionEmitter):
         self.written = {s.buffer for s in walk(kernel.body) if isinstance(s, Store | Accumulate)}
         # Which copy of a reduction's accumulators the current part of an unrolled VECTOR loop adds to.
         self.partial = 0
-        # How many lanes of the current vector of a VECTOR loop run.
-        self.active = 0
         # Registers brought into being inside the current VECTOR loop: each lane has its own.
         self.lane_registers: set[Buffer] = set()
         self.reductions: Mapping[Buffer, str] = {}
-        self._facts: dict[For, _LoopFacts] = {}
+        self._facts: dict[For, LoopFacts] = {}
 
     def statement(self, stmt: Stmt) -> None:
         match stmt:
@@ -183,7 +163,7 @@ class _KernelEmitter(ExpressionEmitter):
     def _vector_loop(self, stmt: For) -> None:
         facts = self._facts.get(stmt)
         if facts is None:
-            facts = self._facts[stmt] = _loop_facts(stmt, self.functions)
+            facts = self._facts[stmt] = loop_facts(stmt, self.functions)
         lanes = min(self.full_lanes, 1 << max(0, stmt.extent - 1).bit_length())
         full, tail = divmod(stmt.extent, lanes)
         reductions = facts.reductions
@@ -291,7 +271,7 @@ class _KernelEmitter(ExpressionEmitter):
             value = self.vector(value, self.lanes if stmt.buffer in self.lane_registers else key[2])
             self.slots[key] = self._conditional(value, self.slots.get(key))
             return
-        self._write(stmt.buffer, self.flat_index(stmt.buffer, stmt.index), value)
+        self.write(stmt.buffer, self.flat_index(stmt.buffer, stmt.index), value)
 
     def _conditional(self, value: Value, before: Value | None) -> Value:
         """Keep the old value of a register in lanes that a condition excludes; lanes beyond the end do not matter."""
@@ -299,57 +279,12 @@ class _KernelEmitter(ExpressionEmitter):
             return value
         return self.apply("select", [self.condition, value, before], value.dtype)
 
-    def _write(self, buffer: Buffer, flat: Value, value: Value) -> None:
-        dtype = buffer.type.dtype
-        kind = memory_type(dtype)
-        uniform = flat.lanes == 1 and flat.step == 0
-        if uniform and value.lanes != 1:
-            raise InternalError(f"codegen: lanes of {buffer.name} are stored at one index")
-        value = value if uniform else self.vector(value, self.lanes)
-        text = value.name
-        if dtype == BOOL:
-            source = llvm_type(value)
-            byte = vector_of("i8", value.lanes)
-            text = self.define(f"zext {source} {value.name} to {byte}", BOOL, value.lanes, value.level).name
-        if uniform:
-            self.line(f"store {kind} {text}, ptr {self.address(buffer, flat).name}")
-            return
-        lanes = self.lanes
-        whole = vector_of(kind, lanes)
-        suffix = f"v{lanes}i8" if dtype == BOOL else mangled(dtype, lanes)
-        if flat.lanes == 1 and flat.step == 1:
-            address = self.address(buffer, flat)
-            mask = self.mask
-            if mask is None:
-                self.line(f"store {whole} {text}, ptr {address.name}, align {dtype.itemsize}")
-                return
-            if self.active == 1 and self.condition is None:
-                # LLVM makes a masked store of one known lane a store of the element before truncation (#179489).
-                one = self.define(f"extractelement {whole} {text}, i64 0", dtype, 1, value.level)
-                self.line(f"store {kind} {one.name}, ptr {address.name}")
-                return
-            self.declarations[f"declare void @llvm.masked.store.{suffix}.p0({whole}, ptr, i32, <{lanes} x i1>)"] = None
-            self.line(
-                f"call void @llvm.masked.store.{suffix}.p0({whole} {text}, ptr {address.name}, i32 {dtype.itemsize}, "
-                f"<{lanes} x i1> {mask.name})"
-            )
-            return
-        addresses = self.addresses(buffer, flat)
-        full = f"{suffix}.v{lanes}p0"
-        self.declarations[
-            f"declare void @llvm.masked.scatter.{full}({whole}, <{lanes} x ptr>, i32, <{lanes} x i1>)"
-        ] = None
-        self.line(
-            f"call void @llvm.masked.scatter.{full}({whole} {text}, <{lanes} x ptr> {addresses.name}, "
-            f"i32 {dtype.itemsize}, <{lanes} x i1> {self.full_mask(lanes).name})"
-        )
-
     def _accumulate(self, stmt: Accumulate) -> None:
         buffer, dtype = stmt.buffer, stmt.buffer.type.dtype
         if buffer.space is not Space.REGISTER:
             value = self.emit(stmt.value)
             flat = self.flat_index(buffer, stmt.index)
-            self._write(buffer, flat, self.apply(stmt.op, [self._plain_load(buffer, flat), value], dtype))
+            self.write(buffer, flat, self.apply(stmt.op, [self._plain_load(buffer, flat), value], dtype))
             return
         if buffer in self.reductions:
             index = tuple(self.emit(i).known for i in stmt.index)
@@ -449,61 +384,5 @@ class _KernelEmitter(ExpressionEmitter):
         self.scope.label = label
 
 
-@dataclass(frozen=True)
-class _LoopFacts:
-    """What the shape of the code for a VECTOR loop depends on.
-
-    reductions   registers from outside that the lanes fold into, and the operation
-    uses_tile    whether it indexes a register tile along its variable: then its vectors must be straight code
-    is_small     whether its body is so short that the loop itself would cost as much
-    """
-
-    reductions: Mapping[Buffer, str]
-    uses_tile: bool
-    is_small: bool
-
-
-def _loop_facts(stmt: For, functions: Mapping[tuple[str, DType], Function]) -> _LoopFacts:
-    parts = list(walk(stmt.body))
-    inside = {s.buffer for s in parts if isinstance(s, Alloc)}
-    written = {
-        s.buffer: s
-        for s in parts
-        if isinstance(s, Store | Accumulate) and s.buffer.space is Space.REGISTER and s.buffer not in inside
-    }
-    reductions = {b: s.op for b, s in written.items() if isinstance(s, Accumulate) and not _mentions(s.index, stmt.var)}
-    uses_tile = bool(written.keys() - reductions.keys()) or _reads_tile(stmt, inside | reductions.keys())
-    return _LoopFacts(reductions, uses_tile, _operations(stmt.body, functions) <= SMALL_BODY)
-
-
-def _mentions(index: Iterable[Expr], var: Var) -> bool:
-    return any(e is var for e in walk_expressions(index))
-
-
 def _indices(buffer: Buffer) -> Iterable[tuple[int, ...]]:
     return itertools.product(*(range(n) for n in buffer.shape))
-
-
-def _reads_tile(stmt: For, excluded: Iterable[Buffer]) -> bool:
-    """Whether the body reads a register tile along the loop's variable."""
-    from_outside = set(excluded)
-    for part in walk(stmt.body):
-        for expr in walk_expressions(expressions(part)):
-            buffer = getattr(expr, "buffer", None)
-            in_tile = buffer is not None and buffer.space is Space.REGISTER and buffer not in from_outside
-            if in_tile and _mentions(expr.index, stmt.var):  # type: ignore[union-attr]
-                return True
-    return False
-
-
-def _operations(stmt: Stmt, functions: Mapping[tuple[str, DType], Function]) -> int:
-    """Count scalar operations, those of inlined functions included."""
-    count = 0
-    for part in walk(stmt):
-        count += isinstance(part, Store | Accumulate)
-        for expr in walk_expressions(expressions(part)):
-            if not isinstance(expr, Apply):
-                continue
-            function = functions.get((expr.op, expr.args[0].dtype)) if expr.args else None
-            count += 20 if function is not None else 1
-    return count

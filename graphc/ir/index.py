@@ -1,8 +1,7 @@
 """Index arithmetic: affine forms in loop variables, with the divisions that reshape brings simplified away.
 
 An `Index` is offset + sum of coefficient * atom, where an atom is a loop variable of known extent, or the quotient or
-remainder of another Index by a number. View ops compute with it as with an int. All values are taken to be
-non-negative where a division is simplified; what a view does not guarantee it masks.
+remainder of another Index by a number. View ops compute with it as with an int: division rounds down.
 """
 
 from __future__ import annotations
@@ -102,7 +101,12 @@ class Index:
         whole = Index({a: c // divisor for a, c in self.terms.items() if c % divisor == 0}, self.offset // divisor)
         rest = Index({a: c for a, c in self.terms.items() if c % divisor}, self.offset % divisor)
         low, high = rest.range()
-        if low >= 0 and high < divisor:
+        if low < 0:
+            # Loop division is toward zero, index division downward: move whole divisors until nothing is negative.
+            turns = -(low // divisor)
+            whole, rest = whole + -turns, rest + turns * divisor
+            low, high = rest.range()
+        if high < divisor:
             return whole, rest
         return whole + _quotient(rest, divisor), Index({Division("rem", rest, divisor): 1})
 

@@ -372,6 +372,7 @@ class _Contraction:
         group = self.group
         here = {k: positions[label] for k, label in enumerate(c for c in self.out if self.sizes[c] != 1)}
         code: list[Stmt] = []
+        stores: list[Stmt] = []
         values: dict[Node, Expr] = {}
         for node in group.nodes:
             position = tuple(Index({}) if a is None else here[a] for a in group.axes[node])
@@ -391,8 +392,9 @@ class _Contraction:
             values[node] = var
             if node in group.outputs:
                 self.stored.setdefault(node, set()).add(flatten(position, node.shape))
-                code.append(self.operands.store(node, position, var))
-        return code
+                stores.append(self.operands.store(node, position, var))
+        # Last: what is written may be the memory of what is read, at this very element.
+        return [*code, *stores]
 
 
 def _access(node: Node, labels: str) -> _Access:

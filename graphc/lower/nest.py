@@ -347,14 +347,14 @@ class _Nest:
             self.values[node] = value
         for node in phase.computed:
             code += self._compute(node)
-            if node in phase.stored:
-                code.append(self._store(node))
-            elif node in self.saved:
+            if node in self.saved:
                 code.append(Store(self.saved[node], (row.to_expr(),), self.values[node]))
         for node, acc in accumulators.items():
             assert isinstance(node.op, Reduction)
             position = place(self.group.domain[node], self.positions)
             code.append(Accumulate(acc, (), node.op.combine, self._operand(node.inputs[0], position)))
+        # Last: what is written may be the memory of what is read, at this very element.
+        code += [self._store(n) for n in phase.computed if n in phase.stored]
         self.values = outside
         return code
 

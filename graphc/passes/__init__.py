@@ -1,0 +1,15 @@
+"""Graph -> Graph. One file a pass, named like its function and its golden test; none of them sees a loop.
+
+    replace_empty     empty.py           arrays without elements are not computed
+    canonicalize      canonicalize.py    one way to write each thing
+    cse               cse.py             one node for each computation
+    fold_constants    fold_constants.py  what depends on constants alone, computed now
+    simplify          simplify.py        algebra; array_rules.py holds the rules on reductions, contractions and slices
+    prune             prune.py           loops do and keep only what is read
+    materialize       materialize.py     results and whole operands get memory of their own
+    fuse              fuse.py            which nodes become one kernel (Graph -> groups)
+
+Every pass leaves a valid graph (graphc.ir.verify), returns the same object when it changes nothing, changes nothing the
+second time, works with unknown sizes and inside the bodies of loops, and walks iteratively. The order in which they run
+is written once, in graphc/compiler.py.
+"""

@@ -1,0 +1,178 @@
+"""Loads and stores: addresses, registers of tiles, contiguous, strided and masked access."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from graphc.codegen.expressions import ExpressionEmitter, SlotKey
+from graphc.codegen.values import DType, Value, arithmetic, llvm_type, mangled, memory_type, splat, vector_of
+from graphc.errors import InternalError
+from graphc.ir.loops import Buffer, Expr, Load, Space, linear
+from graphc.ir.types import BOOL, INT64
+
+
+class MemoryEmitter(ExpressionEmitter):
+    """Expressions with memory behind them."""
+
+    # Addresses and loads.
+
+    def flat_index(self, buffer: Buffer, index: Sequence[Expr]) -> Value:
+        return self._emit(linear(zip(index, buffer.strides, strict=True)))
+
+    def address(self, buffer: Buffer, flat: Value) -> Value:
+        kind = memory_type(buffer.type.dtype)
+        pointer = self.pointers[buffer]
+        text = f"getelementptr {kind}, ptr {pointer}, i64 {flat.name}"
+        return self.define(text, INT64, 1, flat.level)
+
+    def addresses(self, buffer: Buffer, flat: Value) -> Value:
+        """Return a vector of addresses."""
+        flat = self.vector(flat, self.lanes)
+        kind, pointer = memory_type(buffer.type.dtype), self.pointers[buffer]
+        text = f"getelementptr {kind}, ptr {pointer}, {llvm_type(flat)} {flat.name}"
+        return self.define(text, INT64, flat.lanes, flat.level)
+
+    def slot_key(self, buffer: Buffer, index: Sequence[Expr]) -> SlotKey:
+        """Return which register of a tile an index means."""
+        values = [self._emit(i) for i in index]
+        lanes = 1
+        starts = []
+        for k, value in enumerate(values):
+            if value.step:
+                if value.step != 1 or k != len(values) - 1:
+                    raise InternalError(f"codegen: register tile {buffer.name} is indexed across its rows")
+                lanes = self.lanes
+            if value.known is None:
+                raise InternalError(f"codegen: register tile {buffer.name} needs constant indices")
+            starts.append(value.known)
+        return buffer, tuple(starts), lanes
+
+    def _load(self, expr: Load) -> Value:
+        buffer = expr.buffer
+        if buffer.space is Space.REGISTER:
+            key = self.slot_key(buffer, expr.index)
+            if key not in self.slots:
+                raise InternalError(f"codegen: register {buffer.name}{list(key[1])} is read before it is written")
+            return self.slots[key]
+        flat = self.flat_index(buffer, expr.index)
+        if expr.mask is not None:
+            assert expr.fill is not None
+            return self._masked_load(buffer, flat, self._emit(expr.mask), self._emit(expr.fill))
+        return self._plain_load(buffer, flat)
+
+    def _masked_load(self, buffer: Buffer, flat: Value, mask: Value, fill: Value) -> Value:
+        if mask.known is not None:
+            return self._plain_load(buffer, flat) if mask.known else fill
+        if mask.lanes == 1 and mask.step == 0 and flat.lanes == 1 and flat.step == 0:
+            # Read element 0 instead: it exists, and the select below drops it.
+            safe = self.define(f"select i1 {mask.name}, i64 {flat.name}, i64 0", INT64, 1, max(mask.level, flat.level))
+            address = self.address(buffer, safe)
+            loaded = self._loaded(f"load {memory_type(buffer.type.dtype)}, ptr {address.name}", buffer, 1, safe.level)
+            return self._select([mask, loaded, fill], 1)
+        mask = self.vector(mask, self.lanes)
+        running = self.mask
+        both = mask if running is None else self.apply("and", [running, mask], BOOL)
+        loaded = self._vector_load(buffer, flat, both)
+        return self._select([mask, loaded, self.vector(fill, self.lanes)], self.lanes)
+
+    def _plain_load(self, buffer: Buffer, flat: Value) -> Value:
+        if flat.lanes == 1 and flat.step == 0:
+            address = self.address(buffer, flat)
+            return self._loaded(f"load {memory_type(buffer.type.dtype)}, ptr {address.name}", buffer, 1, flat.level)
+        return self._vector_load(buffer, flat, self.mask)
+
+    def _vector_load(self, buffer: Buffer, flat: Value, mask: Value | None) -> Value:
+        dtype, lanes = buffer.type.dtype, self.lanes
+        kind = memory_type(dtype)
+        whole = vector_of(kind, lanes)
+        level = max(flat.level, mask.level if mask is not None else 0)
+        if flat.lanes == 1 and flat.step == 1:
+            address = self.address(buffer, flat)
+            if mask is None:
+                return self._loaded(f"load {whole}, ptr {address.name}, align {dtype.itemsize}", buffer, lanes, level)
+            suffix = f"{_memory_suffix(dtype, lanes)}.p0"
+            self.declarations[f"declare {whole} @llvm.masked.load.{suffix}(ptr, i32, <{lanes} x i1>, {whole})"] = None
+            text = (
+                f"call {whole} @llvm.masked.load.{suffix}(ptr {address.name}, i32 {dtype.itemsize}, "
+                f"<{lanes} x i1> {mask.name}, {whole} zeroinitializer)"
+            )
+            return self._loaded(text, buffer, lanes, level)
+        addresses = self.addresses(buffer, flat)
+        mask = mask if mask is not None else self.full_mask(lanes)
+        pointers = f"<{lanes} x ptr>"
+        suffix = f"{_memory_suffix(dtype, lanes)}.v{lanes}p0"
+        self.declarations[f"declare {whole} @llvm.masked.gather.{suffix}({pointers}, i32, <{lanes} x i1>, {whole})"] = (
+            None
+        )
+        text = (
+            f"call {whole} @llvm.masked.gather.{suffix}({pointers} {addresses.name}, i32 {dtype.itemsize}, "
+            f"<{lanes} x i1> {mask.name}, {whole} zeroinitializer)"
+        )
+        return self._loaded(text, buffer, lanes, level)
+
+    def _loaded(self, text: str, buffer: Buffer, lanes: int, level: int) -> Value:
+        """Define a load where the buffer's contents allow: anywhere if the kernel never writes it, else in place."""
+        dtype = buffer.type.dtype
+        in_memory = np.dtype("uint8") if dtype == BOOL else dtype
+        if buffer in self.written:
+            loaded = self.define_here(text, in_memory, lanes)
+        else:
+            loaded = self.define(text, in_memory, lanes, max(level, self._guard_level()))
+        if dtype != BOOL:
+            return loaded
+        zero = splat("0", in_memory, lanes)
+        instruction = arithmetic("ne", in_memory, lanes, [loaded.name, zero])
+        return self.instruct(instruction, BOOL, lanes, loaded.level)
+
+    # Stores.
+
+    def write(self, buffer: Buffer, flat: Value, value: Value) -> None:
+        dtype = buffer.type.dtype
+        kind = memory_type(dtype)
+        uniform = flat.lanes == 1 and flat.step == 0
+        if uniform and value.lanes != 1:
+            raise InternalError(f"codegen: lanes of {buffer.name} are stored at one index")
+        value = value if uniform else self.vector(value, self.lanes)
+        text = value.name
+        if dtype == BOOL:
+            source = llvm_type(value)
+            byte = vector_of("i8", value.lanes)
+            text = self.define(f"zext {source} {value.name} to {byte}", BOOL, value.lanes, value.level).name
+        if uniform:
+            self.line(f"store {kind} {text}, ptr {self.address(buffer, flat).name}")
+            return
+        lanes = self.lanes
+        whole = vector_of(kind, lanes)
+        suffix = _memory_suffix(dtype, lanes)
+        if flat.lanes == 1 and flat.step == 1:
+            address = self.address(buffer, flat)
+            mask = self.mask
+            if mask is None:
+                self.line(f"store {whole} {text}, ptr {address.name}, align {dtype.itemsize}")
+                return
+            if self.active == 1 and self.condition is None:
+                # LLVM makes a masked store of one known lane a store of the element before truncation (#179489).
+                one = self.define(f"extractelement {whole} {text}, i64 0", dtype, 1, value.level)
+                self.line(f"store {kind} {one.name}, ptr {address.name}")
+                return
+            self.declarations[f"declare void @llvm.masked.store.{suffix}.p0({whole}, ptr, i32, <{lanes} x i1>)"] = None
+            self.line(
+                f"call void @llvm.masked.store.{suffix}.p0({whole} {text}, ptr {address.name}, i32 {dtype.itemsize}, "
+                f"<{lanes} x i1> {mask.name})"
+            )
+            return
+        addresses = self.addresses(buffer, flat)
+        full = f"{suffix}.v{lanes}p0"
+        self.declarations[
+            f"declare void @llvm.masked.scatter.{full}({whole}, <{lanes} x ptr>, i32, <{lanes} x i1>)"
+        ] = None
+        self.line(
+            f"call void @llvm.masked.scatter.{full}({whole} {text}, <{lanes} x ptr> {addresses.name}, "
+            f"i32 {dtype.itemsize}, <{lanes} x i1> {self.full_mask(lanes).name})"
+        )
+
+
+def _memory_suffix(dtype: DType, lanes: int) -> str:
+    return f"v{lanes}i8" if dtype == BOOL else mangled(dtype, lanes)
