@@ -22,10 +22,10 @@ from graphc.errors import ArgumentError, DTypeError, GraphcError, NaNError, Shap
 from graphc.ir.dims import Dim, symbols_of
 from graphc.ir.graph import Graph, Node, bind_sizes, placeholder, toposort
 from graphc.ir.loop_text import program_text
-from graphc.ir.loops import Call, For, Repeat, Step, Stmt, substatements
 from graphc.ir.text import to_text
 from graphc.ir.types import TensorType
 from graphc.ir.verify import verify
+from graphc.lower.cost import program_cost
 from graphc.lower.program import lower
 from graphc.nest import flatten, paths
 from graphc.passes.canonicalize import canonicalize
@@ -52,6 +52,9 @@ PIPELINE: tuple[Callable[[Graph], Graph], ...] = (
     prune,  # after simplify: results of scans that nothing reads any more
 )
 """Passes over the graph, in order; repeated until nothing changes."""
+
+TRANSCENDENTAL_FLOPS = 20
+"""What one exp or log counts for when the length of a call is estimated."""
 
 MAX_ROUNDS = 4
 """Rounds of the pipeline; later ones find little."""
@@ -160,7 +163,9 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
     program = lowered.program
     llvm = emit_module(program, host())
     machine = Machine(llvm, program.name, host())
-    signature = Signature(program.outputs, program.constants, program.arena_bytes, _work(program.steps))
+    cost = program_cost(program, lowered.live_bytes)
+    work = cost.flops + TRANSCENDENTAL_FLOPS * cost.transcendentals + cost.bytes
+    signature = Signature(program.outputs, program.constants, program.arena_bytes, work)
     cells = _cells(bound if options.check_nan else prepared)
     runner = NativeRunner(
         machine,
@@ -177,6 +182,7 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
         "kernels": lambda: program_text(program),
         "llvm": lambda: llvm,
         "asm": lambda: assembly(llvm, host()),
+        "cost": lambda: cost,
     }
     return Specialization(sizes, runner, time.perf_counter() - start, stages)
 
@@ -200,25 +206,6 @@ def _bound(graph: Graph, sizes: Mapping[str, int]) -> Graph:
 
 def _cells(graph: Graph) -> list[Cell]:
     return [v.attrs["state"] for v in graph.variables]
-
-
-def _work(steps: Sequence[Step]) -> float:
-    """Return how many scalar statements a run executes."""
-    total = 0.0
-    for step in steps:
-        if isinstance(step, Call):
-            total += _executed(step.kernel.body)
-        elif isinstance(step, Repeat):
-            total += step.extent * _work(step.steps)
-        else:
-            total += step.nbytes / 8
-    return total
-
-
-def _executed(stmt: Stmt) -> float:
-    if isinstance(stmt, For):
-        return stmt.extent * _executed(stmt.body)
-    return sum(_executed(s) for s in substatements(stmt)) or 1.0
 
 
 class _EagerRunner:

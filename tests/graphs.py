@@ -76,7 +76,8 @@ class _Builder:
                 self.one_of(steps)()
             except GraphcError:
                 continue  # shapes that do not go together
-        results = self.pool[-2:] + [self.node() for _ in range(2)]
+        read = {source for node in self.pool for source in node.inputs}
+        results = [n for n in self.pool if n not in read] + [self.node() for _ in range(2)]
         variables = [(v, self.like(v)) for v in self.variables[:1]]
         return Graph(tuple(self.inputs), tuple(results), tuple(variables))
 

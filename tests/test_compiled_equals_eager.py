@@ -76,7 +76,7 @@ class Oracle:
             result = _with_ordered_zeros(node, arrays, result)
         if self.rng is None or node in self.exact:
             return result
-        off = _error_bound(node, arrays, result) * self.rng.uniform(-self.sign, self.sign, result.shape)
+        off = _error_bound(node, arrays, result) * self.sign * self.rng.uniform(0.5, 1, result.shape) * self.rng.choice([-1, 1], result.shape)
         return np.where(np.isfinite(result), result + off.astype(result.dtype), result)
 
 

@@ -157,12 +157,23 @@ class Executable:
         found = self._stage(stage)
         return found if isinstance(found, str) else self._stages["text"]()(found)
 
+    def cost(self) -> Any:
+        """Return what a call does: flops, transcendentals, bytes, arena_bytes, live_bytes, kernels and launches.
+
+        Counted, not measured, for the sizes that were called last.
+
+        >>> x = gx.placeholder((100,), name="x")
+        >>> gx.compile([x], gx.sum(x * x)).cost().flops
+        200
+        """
+        return self._stage("cost")
+
     def _stage(self, stage: str) -> Any:
         latest = max(self.specializations, key=lambda s: s.last_call, default=None)
         for stages in (latest.stages if latest is not None else {}, self._stages):
             if stage in stages and stage != "text":
                 return stages[stage]()
-        if stage in STAGES:
+        if stage in STAGES or stage == "cost":
             raise ArgumentError(
                 f"text: no code has been made yet to show at stage {stage!r}; call {self.name} or use specialize(...)"
             )

@@ -1,0 +1,97 @@
+"""What a run of a program does: operations, memory traffic, memory held. Counted from its loops, not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.ir.loops import (
+    PRIMITIVES,
+    Accumulate,
+    Apply,
+    Call,
+    For,
+    Kernel,
+    Program,
+    Repeat,
+    Step,
+    Stmt,
+    expressions,
+    substatements,
+    walk_expressions,
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one call.
+
+    flops            additions, multiplications, comparisons and the like on floats; a sum of products counts two a term
+    transcendentals  exp, log, tanh, ...: each stands for 10 to 50 flops
+    bytes            read and written by kernels, each array of a kernel once
+    arena_bytes      memory for intermediate values; live_bytes is the least that any placement could need
+    kernels          distinct loop nests in the code; launches is how often one of them runs
+    """
+
+    flops: int
+    transcendentals: int
+    bytes: int
+    arena_bytes: int
+    live_bytes: int
+    kernels: int
+    launches: int
+
+
+def program_cost(program: Program, live_bytes: int) -> Cost:
+    """Return the cost of one run of a program."""
+    counts = _Counts()
+    counts.steps(program.steps, 1)
+    return Cost(
+        counts.flops,
+        counts.transcendentals,
+        counts.bytes,
+        program.arena_bytes,
+        live_bytes,
+        len(program.kernels),
+        counts.launches,
+    )
+
+
+class _Counts:
+    def __init__(self) -> None:
+        self.flops = self.transcendentals = self.bytes = self.launches = 0
+        self._of_kernel: dict[Kernel, tuple[int, int]] = {}
+
+    def steps(self, steps: Sequence[Step], times: int) -> None:
+        for step in steps:
+            if isinstance(step, Repeat):
+                self.steps(step.steps, times * step.extent)
+            elif isinstance(step, Call):
+                if step.kernel not in self._of_kernel:
+                    self._of_kernel[step.kernel] = _operations(step.kernel.body)
+                flops, transcendentals = self._of_kernel[step.kernel]
+                self.flops += times * flops
+                self.transcendentals += times * transcendentals
+                self.bytes += times * sum(b.type.nbytes for b in step.kernel.params)
+                self.launches += times
+            else:
+                self.bytes += times * 2 * step.nbytes
+
+
+def _operations(stmt: Stmt) -> tuple[int, int]:
+    """Return the flops and transcendentals of a statement."""
+    if isinstance(stmt, For):
+        flops, transcendentals = _operations(stmt.body)
+        return stmt.extent * flops, stmt.extent * transcendentals
+    flops = int(isinstance(stmt, Accumulate) and stmt.buffer.type.dtype.kind == "f")
+    transcendentals = 0
+    for expr in walk_expressions(expressions(stmt)):
+        if isinstance(expr, Apply) and expr.args[-1].dtype.kind == "f":
+            if expr.op in PRIMITIVES:
+                flops += expr.op not in ("cast", "bitcast", "select")
+            else:
+                transcendentals += 1
+    for part in substatements(stmt):
+        inner = _operations(part)
+        flops, transcendentals = flops + inner[0], transcendentals + inner[1]
+    return flops, transcendentals

@@ -1,0 +1,48 @@
+"""Costs of programs whose operations one can count by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import graphc as gx
+
+
+def test_a_matrix_product_and_its_epilogue() -> None:
+    x, w = gx.placeholder((64, 32), name="x"), gx.placeholder((32, 16), name="w")
+    cost = gx.compile([x, w], gx.tanh(x @ w + 1)).cost()
+    assert cost.flops == 64 * 16 * (2 * 32 + 1)
+    assert cost.transcendentals == 64 * 16
+    assert cost.bytes == 4 * (64 * 32 + 32 * 16 + 64 * 16)
+    assert (cost.kernels, cost.launches, cost.arena_bytes, cost.live_bytes) == (1, 1, 0, 0)
+
+
+def test_a_softmax_moves_its_input_and_its_output_once() -> None:
+    x = gx.placeholder((50, 30), name="x")
+    cost = gx.compile([x], gx.nn.softmax(x)).cost()
+    assert cost.kernels == 1
+    assert cost.bytes == 2 * 4 * 50 * 30
+    assert cost.transcendentals == 50 * 30
+
+
+def test_steps_of_a_scan_count_each() -> None:
+    xs = gx.placeholder((7, 10), "float64", name="xs")
+    total, _ = gx.scan(lambda c, x: (c + x, None), gx.zeros(10), xs)
+    cost = gx.compile([xs], total).cost()
+    assert cost.flops == 7 * 10
+    assert cost.launches >= 7
+
+
+def test_intermediate_values_are_in_the_arena() -> None:
+    x = gx.placeholder((64, 64), name="x")
+    cost = gx.compile([x], gx.exp(x) @ gx.exp(x.T + 1)).cost()
+    assert cost.arena_bytes == cost.live_bytes == 2 * 4 * 64 * 64
+
+
+def test_there_is_no_cost_before_there_is_code() -> None:
+    x = gx.placeholder(("n",), name="x")
+    f = gx.compile([x], x + 1, name="f")
+    with pytest.raises(gx.ArgumentError, match="no code has been made yet"):
+        f.cost()
+    f(np.ones(3, np.float32))
+    assert f.cost().flops == 3
