@@ -91,6 +91,8 @@ class _Builder:
 
     def node(self, kinds: str = "fiub") -> Node:
         fitting = [n for n in self.pool if n.dtype.kind in kinds]
+        if fitting and self.rng.random() < 0.4:
+            return fitting[-1]  # so that chains of operations arise
         return self.one_of(fitting) if fitting else self.fresh(self.shape(), {"b": BOOL, "i": I64}.get(kinds[0], F64))
 
     def like(self, node: Node) -> Node:

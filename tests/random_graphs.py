@@ -390,6 +390,8 @@ class _Builder:
         axis = tuple([k for k in range(x.ndim) if self.chance(2)]) or tuple(range(x.ndim)[-1:])
         if self.chance(4):
             axis = tuple(range(x.ndim))
+        if op == "prod" and math.prod([x.shape[k] for k in axis]) > 16:
+            op = "sum"  # whether a long product overflows on its way depends on the order
         return OPS[op](x, axis=axis)
 
     def contraction(self) -> Node:

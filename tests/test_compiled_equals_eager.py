@@ -15,15 +15,19 @@ from typing import Any
 
 import hypothesis
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 
+import graphc as gx
+from graphc.array.handle import wrap
 from graphc.compiler import Options, optimize
-from graphc.ir.graph import Contraction, Elementwise, Graph, Node, Reduction, Region
-from graphc.ir.text import to_text
+from graphc.ir.graph import OPS, Contraction, Elementwise, Graph, Node, Reduction, Region
+from graphc.ir.intern import bodies_of
+from graphc.ir.text import from_text, to_text
 from graphc.ir.types import TupleType
 from tests.agreement import FUNCTION_STEPS, assert_identical, chooses_zeros, is_exact
 from tests.native import NativeGraph
-from tests.random_graphs import Program, random_program
+from tests.random_graphs import Program, RandomChoices, random_array, random_program
 
 Array = np.ndarray[Any, Any]
 
@@ -143,6 +147,21 @@ def check(program: Program) -> None:
     assert_agrees(program, found, program.inputs, program.variables)
 
 
+def check_as_user(program: Program) -> None:
+    """Compare two calls of what `compile` gives, the second with the variables as the first left them."""
+    variables = {n: gx.variable(a, name=n.attrs["name"]) for n, a in program.variables.items()}
+    graph = program.graph.rewrite(lambda n, inputs: variables[n].node if n in variables else n.with_inputs(inputs))
+    run = gx.compile(
+        [wrap(i) for i in graph.inputs],
+        [wrap(o) for o in graph.outputs],
+        updates={variables[v]: wrap(value) for v, value in graph.updates},
+    )
+    for _ in range(2):
+        before = {n: v.value for n, v in variables.items()}
+        outputs = [np.asarray(o) for o in run(*program.inputs)]
+        assert_agrees(program, [*outputs, *[variables[v].value for v, _ in graph.updates]], program.inputs, before)
+
+
 class _Drawn:
     """Decisions by hypothesis."""
 
@@ -154,16 +173,184 @@ class _Drawn:
 
 
 @st.composite
-def programs(draw: Any) -> Program:
-    return random_program(_Drawn(draw))
+def programs(draw: Any, most_steps: int) -> Program:
+    return random_program(_Drawn(draw), most_steps)
 
 
-def _shown(program: Program) -> str:
-    return to_text(program.graph)
+def random_programs(most_steps: int, share: int) -> Any:
+    """Run a test on random programs, one `share`-th as many as the profile says."""
+    settings = hypothesis.settings(
+        PROFILE, max_examples=PROFILE.max_examples // share, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    return lambda test: settings(hypothesis.given(programs(most_steps))(test))
 
 
-@hypothesis.settings(PROFILE, suppress_health_check=list(hypothesis.HealthCheck))
-@hypothesis.given(programs())
+@random_programs(40, 1)
 def test_random_programs(program: Program):
-    hypothesis.note(_shown(program))
+    hypothesis.note(to_text(program.graph))
     check(program)
+
+
+@random_programs(12, 4)
+def test_random_programs_as_a_user_runs_them(program: Program):
+    hypothesis.note(to_text(program.graph))
+    check_as_user(program)
+
+
+def test_random_programs_use_every_operation():
+    found: set[str] = set()
+    for seed in range(400):
+        graphs = [random_program(RandomChoices(seed)).graph]
+        for graph in graphs:
+            found |= {n.op.name for n in graph.nodes}
+            graphs += [body for n in graph.nodes for body in bodies_of(n)]
+    assert found == OPS.keys()
+
+
+# Programs that once went wrong, and those that updates make delicate.
+
+PROGRAMS = {
+    "an output reads what an update in the same kernel replaces": """
+def f(x: f32[17], *, w: f32[17]):
+    v0 = mul(x, 2.0)
+    v1 = div(v0, w)
+    return (v1,), {w: v0}
+""",
+    "so does the epilogue of a contraction": """
+def f(x: f32[17, 5], y: f32[5, 9], *, w: f32[17, 9]):
+    v0 = contract(x, y, spec="mk,kn->mn")
+    v1 = sub(w, v0)
+    v2 = mul(v1, w)
+    return (v2,), {w: v1}
+""",
+    "two variables from each other in one kernel": """
+def f(*, a: f32[33], b: f32[33]):
+    v0 = mul(b, 2.0)
+    v1 = mul(a, 3.0)
+    v2 = add(v0, v1)
+    return (v2,), {a: v0, b: v1}
+""",
+    "two variables swapped": """
+def f(*, a: f32[33], b: f32[33]):
+    return (), {a: b, b: a}
+""",
+    "three variables in a circle, read besides": """
+def f(*, a: f64[5], b: f64[5], c: f64[5]):
+    v0 = add(a, b)
+    v1 = sum(c, axis=(0,))
+    return (v0, v1, a), {a: b, b: c, c: a}
+""",
+    "an output that is a variable which is updated, twice": """
+def f(x: i32[3, 5], *, a: i32[3, 5]):
+    v0 = add(a, x)
+    return (a, v0, a, v0), {a: v0}
+""",
+    "outputs that are inputs, constants and views": """
+def f(x: f32[3, 5], y: f32[()], *, a: f32[3, 5]):
+    v0 = transpose(x, axes=(1, 0))
+    v1 = transpose(a, axes=(1, 0))
+    v2 = broadcast(y, shape=(4,), axes=())
+    v3 = reshape(x, shape=(15,))
+    return (x, x, v0, v1, v2, v3, f32(1.5), constant_, y), {a: x}
+""",
+    "a variable turned round in place": """
+def f(*, a: f32[17, 17]):
+    v0 = transpose(a, axes=(1, 0))
+    v1 = slice(a, start=(16, 0), shape=(17, 17), step=(-1, 1))
+    v2 = add(v0, v1)
+    return (), {a: v2}
+""",
+    "a variable multiplied by itself": """
+def f(*, a: f32[17, 17]):
+    v0 = contract(a, a, spec="mk,kn->mn")
+    v1 = contract(v0, a, spec="mk,nk->mn")
+    return (v0,), {a: v1}
+""",
+    "a variable updated by what it is summed to": """
+def f(x: f64[7, 33], *, a: f64[7, 33], b: f64[7]):
+    v0 = mul(a, x)
+    v1 = sum(v0, axis=(1,))
+    v2 = broadcast(v1, shape=(7, 33), axes=(0,))
+    v3 = sub(a, v2)
+    v4 = add(b, v1)
+    return (v4,), {a: v3, b: v1}
+""",
+    "a variable that a loop reads and another that it makes": """
+def f(x: f64[4, 3], *, a: f64[3], b: f64[4, 3]):
+    def step(c: f64[3], r: f64[3], k: f64[3]):
+        v0 = mul(r, k)
+        v1 = add(c, v0)
+        return (v1, v0)
+    v0 = scan(a, x, a, body=step, carries=1, slices=1, length=4, reverse=False)
+    v1 = v0[0]
+    v2 = v0[1]
+    v3 = add(v2, b)
+    return (v2, v3), {a: v1, b: v2}
+""",
+    "a variable without elements": """
+def f(x: f32[0, 3], *, a: f32[0, 3]):
+    v0 = add(a, x)
+    return (v0,), {a: v0}
+""",
+    "updates of the kinds that need no code": """
+def f(x: f32[3], *, a: f32[3], b: f32[3], c: f32[3]):
+    v0 = broadcast(f32(2.0), shape=(3,), axes=())
+    return (), {a: x, b: b, c: v0}
+""",
+    "a padded view between a reshape and a fold, backwards": """
+def f(x: f32[1, 7, 7]):
+    v0 = add(x, x)
+    v1 = reshape(v0, shape=(7, 7))
+    v2 = embed(v1, shape=(22, 9), start=(1, 8), step=(3, -1), value=1)
+    v3 = min(v2, axis=(1,))
+    return (v3,)
+""",
+    "a padded view that rows are folded from twice": """
+def f(x: f32[3, 3]):
+    v0 = embed(x, shape=(7, 5), start=(1, 4), step=(1, -1), value=1)
+    v1 = max(v0, axis=(1,))
+    v2 = broadcast(v1, shape=(7, 5), axes=(0,))
+    v3 = sub(v0, v2)
+    v4 = exp(v3)
+    v5 = sum(v4, axis=(1,))
+    return (v4, v5)
+""",
+    "narrow integers whose last vector has one element": """
+def f(x: i32[17], y: i64[33]):
+    v0 = cast(x, dtype=i8)
+    v1 = cast(y, dtype=i16)
+    return (v0, v1)
+""",
+    "a loop over nothing, of computed rows": """
+def f(x: f64[0, 3], c: f64[3]):
+    def step(c: f64[3], r: f64[3]):
+        v0 = add(c, r)
+        return (v0, r)
+    v0 = mul(x, 2.0)
+    v1 = scan(c, v0, body=step, carries=1, slices=1, length=0, reverse=False)
+    v2 = v1[0]
+    v3 = v1[1]
+    return (v2, v3)
+""",
+}
+
+
+def program_of(text: str, edges: bool) -> Program:
+    graph = from_text(text.strip().replace("constant_", "constant(i64[2], [3, 4])"))
+    rng = np.random.default_rng(1)
+    values = [random_array(rng, n.tensor_type, edges) for n in (*graph.inputs, *graph.variables)]
+    exact: set[Node] = set()
+    for node in graph.nodes:
+        if not isinstance(node.type, TupleType) and is_exact(node) and all(i in exact for i in node.inputs):
+            exact.add(node)
+    count = len(graph.inputs)
+    variables = dict(zip(graph.variables, values[count:], strict=True))
+    return Program(graph, tuple(values[:count]), variables, frozenset(exact))
+
+
+@pytest.mark.parametrize("edges", [False, True], ids=["moderate", "edges"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_program(name: str, edges: bool):
+    program = program_of(PROGRAMS[name], edges)
+    check(program)
+    check_as_user(program)

@@ -55,27 +55,27 @@ def check_pass(apply_pass: Pass, seed: int, exact: bool) -> None:
 
 
 @passes
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(seed=seeds)
 def test_pass_is_exact_where_order_does_not_matter(apply_pass: Pass, seed: int) -> None:
     check_pass(apply_pass, seed, exact=True)
 
 
 @passes
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seed=seeds)
 def test_pass_keeps_values_of_sums_and_loops(apply_pass: Pass, seed: int) -> None:
     check_pass(apply_pass, seed, exact=False)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seed=seeds, exact=st.booleans())
 def test_pipeline(seed: int, exact: bool) -> None:
     check_pass(optimize, seed, exact)
 
 
 @passes
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(seed=seeds, n=st.integers(1, 3), m=st.integers(1, 3), exact=st.booleans())
 def test_sizes_may_become_known_after_the_pass(apply_pass: Pass, seed: int, n: int, m: int, exact: bool) -> None:
     graph = random_graph(seed, exact, symbolic=True)
