@@ -64,7 +64,7 @@ MAX_ROUNDS = 4
 class Options:
     """How to compile. All off by default: results are then those of the eager backend up to rounding of sums.
 
-    threads          at most this many threads for one call; None: as many as the process may use
+    threads          at most this many threads for one call; None: as many as the process may use (so far, one is used)
     fast_math        allow rewrites that may change rounding, NaN, infinity or the sign of zero
     check_nan        raise, naming the operation and its line, when a call produces a NaN; variables keep their values
     verify           check the invariants of the program after every pass (also: GRAPHC_VERIFY=1)

@@ -118,7 +118,10 @@ def run_natively(
     functions: Mapping[tuple[str, np.dtype[Any]], Function] | None = None,
     target: Target | None = None,
 ) -> Failure | None:
-    """Run a kernel as machine code on `arrays`, one per parameter, in place, as `interpret.run_kernel` does."""
+    """Run a kernel as machine code on `arrays`, one per parameter, in place, as `interpret.run_kernel` does.
+
+    The same array given twice is the same memory.
+    """
     target = target or host()
     slots = tuple([Slot(Region.STATE, k) for k in range(len(kernel.params))])
     sites = 1 + max([s.site for s in walk(kernel.body) if isinstance(s, Check)], default=-1)
@@ -134,10 +137,10 @@ def run_natively(
         functions=functions or {},
     )
     machine = Machine(emit_module(program, target), program.name, target)
-    memories = [_holding(a) for a in arrays]
-    failure = _run(machine, [*memories, _Memory((0,), np.dtype(np.uint8))])
-    for array, memory in zip(arrays, memories, strict=True):
-        array[...] = memory.array
+    by_array = {id(a): _holding(a) for a in arrays}
+    failure = _run(machine, [*[by_array[id(a)] for a in arrays], _Memory((0,), np.dtype(np.uint8))])
+    for array in arrays:
+        array[...] = by_array[id(array)].array
     return failure
 
 

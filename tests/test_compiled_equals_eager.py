@@ -31,12 +31,12 @@ from tests.random_graphs import Program, RandomChoices, random_array, random_pro
 
 Array = np.ndarray[Any, Any]
 
-DISTURBED_RUNS = 6
+DISTURBED_RUNS = 10
 CHOOSING = {"select", "max", "min", "relu", "identity", "neg", "abs"}
 """Operations that return an operand, or its opposite, without rounding."""
 
-SAFETY = 16
-"""Differences allowed, in disturbances seen."""
+SAFETY, ROUNDINGS = 32, 2
+"""Differences allowed: so many times the disturbance seen, and so many roundings where disturbances cancelled."""
 
 hypothesis.settings.register_profile(
     "default", max_examples=150, derandomize=True, database=None, deadline=None, print_blob=False
@@ -80,15 +80,17 @@ class Oracle:
             result = _with_ordered_zeros(node, arrays, result)
         if self.rng is None or node in self.exact:
             return result
-        off = _error_bound(node, arrays, result) * self.sign * self.rng.uniform(0.5, 1, result.shape) * self.rng.choice([-1, 1], result.shape)
-        return np.where(np.isfinite(result), result + off.astype(result.dtype), result)
+        share = self.rng.uniform(0.5, 1, result.shape) * self.rng.choice([-self.sign, self.sign], result.shape)
+        off = (share * _error_bound(node, arrays, result)).astype(result.dtype)
+        return np.where(np.isfinite(result), result + off, result)
 
 
 def _error_bound(node: Node, arrays: Sequence[Array], result: Array) -> Array:
     """Return how much one operation, or rounding its result, may be off."""
     magnitude = np.abs(result)
-    if isinstance(node.op, Reduction | Contraction) and not is_exact(node) and np.isfinite(magnitude).all():
-        magnitude = np.asarray(node.op.reference(*[np.abs(a) for a in arrays], **node.attrs))
+    if isinstance(node.op, Reduction | Contraction) and not is_exact(node):
+        total = np.asarray(node.op.reference(*[np.abs(a) for a in arrays], **node.attrs))
+        magnitude = np.where(np.isfinite(total), total, magnitude)
     info = np.finfo(result.dtype)
     if not is_exact(node):
         return FUNCTION_STEPS * (info.eps * magnitude + info.smallest_subnormal)
@@ -112,8 +114,7 @@ def _with_ordered_zeros(node: Node, arrays: list[Array], result: Array) -> Array
 def assert_agrees(program: Program, found: Sequence[Array], inputs: Sequence[Array], variables: Mapping) -> None:
     """Require that `found` are the results of a program."""
     expected, *disturbed = [
-        Oracle(program.exact, seed).results(program.graph, inputs, variables)
-        for seed in (None, *range(DISTURBED_RUNS))
+        Oracle(program.exact, seed).results(program.graph, inputs, variables) for seed in (None, *range(DISTURBED_RUNS))
     ]
     for k, (node, result, value) in enumerate(zip(program.graph.results, found, expected, strict=True)):
         if node in program.exact or node.dtype.kind != "f":
@@ -128,8 +129,9 @@ def _assert_near(result: Array, expected: Array, disturbed: Array) -> None:
     with np.errstate(all="ignore"):
         spread = np.max(np.abs(disturbed - expected), axis=0)
         error = np.abs(result.astype(np.float64) - expected)
-    settled = np.isfinite(disturbed).all(axis=0) & np.isfinite(expected)
-    bad = settled & ~(error <= SAFETY * spread)
+        # Elsewhere the value says nothing: the tangent of a huge number, say.
+        settled = np.isfinite(disturbed).all(axis=0) & np.isfinite(expected) & (spread <= 0.01 * np.abs(expected))
+    bad = settled & ~(error <= SAFETY * spread + ROUNDINGS * np.finfo(result.dtype).eps * np.abs(expected))
     always = ~np.isfinite(expected) & (np.isnan(disturbed) == np.isnan(expected)).all(axis=0)
     always &= (np.isnan(expected) | (disturbed == expected)).all(axis=0)
     bad |= always & ~((result == expected) | (np.isnan(result) & np.isnan(expected)))

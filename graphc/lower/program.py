@@ -95,7 +95,7 @@ class _Lowering:
         """Plan the steps of a level; `refs` knows what is given, `updates` maps new values to what they replace."""
         bodies = {g.hero: g.body for g in groups if g.kind is GroupKind.REGION}
         works = [w for k, g in enumerate(groups) for w in self._works(g, k)]
-        plan = schedule(works, {v: n for v, n in updates.items() if array_of(v) is v})
+        plan = schedule(works, {v: n for v, n in updates.items() if array_of(v) is v and not _is_empty(v)})
         storages: list[Storage] = []
         copies: list[_Planned] = []
 
@@ -112,7 +112,7 @@ class _Lowering:
                         storages.append(storage)
                         refs[key] = Ref(storage)
         for value, variable in updates.items():
-            if value not in plan.in_place:
+            if value not in plan.in_place and not _is_empty(value):
                 copies.append(_Planned(refs=(refs[_key(value)], refs[variable]), nbytes=value.tensor_type.nbytes))
                 refs[_key(value)].storage.last = len(plan.order)
         for position, work in enumerate(plan.order):
