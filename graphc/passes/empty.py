@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Contraction, Graph, Node, Reduction, literal
+from graphc.ir.rewrite import into_bodies
 from graphc.ir.types import TensorType
 from graphc.ops.control import zeros
 from graphc.ops.shape import broadcast, concat, embed
@@ -13,7 +14,7 @@ def replace_empty(graph: Graph) -> Graph:
 
     sum(x: f32[0, 3], axis=0) -> broadcast(0.0, shape=(3,))
     """
-    return graph.rewrite(_visit)
+    return into_bodies(lambda g: g.rewrite(_visit))(graph)
 
 
 def _visit(node: Node, inputs: tuple[Node, ...]) -> Node:

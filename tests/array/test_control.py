@@ -154,3 +154,11 @@ def test_gradient_of_a_closed_over_variable():
     # 0.5**3 + 4/4 + 5/2 + 6 and its derivative in w, 3 w**2 + 2 w 4 + 5
     assert run([carry, gx.gradients(carry, w)], {xs: [4.0, 5.0, 6.0]}) == [9.625, 9.75]
     assert not any(n.op is variable for n in toposort([carry.node.inputs[0].attrs["body"].outputs[0]]))
+
+
+def test_arrays_without_elements_in_a_body() -> None:
+    xs = gx.placeholder((3, 4), "float64", name="xs")
+    total, ys = gx.scan(lambda c, x: (c + gx.sum(x[:0]), gx.concat([x[:0], x])), gx.asarray(0.0), xs)
+    found = gx.compile([xs], [total, ys])(np.ones((3, 4)))
+    assert found[0] == 0
+    np.testing.assert_array_equal(found[1], np.ones((3, 4)))
