@@ -1,7 +1,7 @@
 """Graphs and kernels run as machine code, for any target that this CPU can run, on guarded memory.
 
-Every array ends where a page ends that nobody may touch, and the bytes before it must stay as they are: an access out of
-bounds ends the process or fails the test, and never passes unseen. Memory not yet written is full of NaN.
+Every array ends where a page ends that nobody may touch, and the bytes before it must stay as they are: an access out
+of bounds ends the process or fails the test, and never passes unseen. Memory not yet written is full of NaN.
 """
 
 from __future__ import annotations
@@ -74,17 +74,24 @@ def _holding(array: Array) -> _Memory:
     return memory
 
 
-class NativeGraph:
-    """A graph of static shapes as machine code. Passes are up to the caller, but for those that lowering needs."""
+class LoweredGraph:
+    """A graph of static shapes as a program. Passes are up to the caller, but for those that lowering needs."""
 
-    def __init__(self, graph: Graph, target: Target | None = None) -> None:
+    def __init__(self, graph: Graph, target: Target) -> None:
         if any(n.op is size for n in graph.nodes):
             graph = canonicalize(graph)  # makes sizes the constants that lowering takes them to be
-        target = target or host()
         self.graph = materialize(replace_empty(graph))
         self.groups = fuse(self.graph)
         self.lowered = lower(self.graph, self.groups, target)
         self.program = self.lowered.program
+
+
+class NativeGraph(LoweredGraph):
+    """A graph of static shapes as machine code."""
+
+    def __init__(self, graph: Graph, target: Target | None = None) -> None:
+        target = target or host()
+        super().__init__(graph, target)
         self.machine = Machine(emit_module(self.program, target), self.program.name, target)
 
     def __call__(self, inputs: Sequence[Array], variables: Mapping[Node, Array] | None = None) -> tuple[Array, ...]:
@@ -112,20 +119,14 @@ class NativeGraph:
         return (*[m.array for m in outputs], *[state[v].array for v, _ in self.graph.updates])
 
 
-def run_natively(
-    kernel: Kernel,
-    arrays: Sequence[Array],
-    functions: Mapping[tuple[str, np.dtype[Any]], Function] | None = None,
-    target: Target | None = None,
-) -> Failure | None:
-    """Run a kernel as machine code on `arrays`, one per parameter, in place, as `interpret.run_kernel` does.
+Functions = Mapping[tuple[str, np.dtype[Any]], Function]
 
-    The same array given twice is the same memory.
-    """
-    target = target or host()
+
+def program_of(kernel: Kernel, functions: Functions) -> Program:
+    """Return a program that runs one kernel on its state."""
     slots = tuple([Slot(Region.STATE, k) for k in range(len(kernel.params))])
     sites = 1 + max([s.site for s in walk(kernel.body) if isinstance(s, Check)], default=-1)
-    program = Program(
+    return Program(
         name="program",
         kernels=(kernel,),
         steps=(Call(kernel, slots, tuple(range(sites))),),
@@ -134,8 +135,16 @@ def run_natively(
         state=tuple([b.type for b in kernel.params]),
         constants=(),
         arena_bytes=0,
-        functions=functions or {},
+        functions=functions,
     )
+
+
+def run_natively(kernel: Kernel, arrays: Sequence[Array], functions: Functions, target: Target) -> Failure | None:
+    """Run a kernel as machine code on `arrays`, one per parameter, in place, as `interpret.run_kernel` does.
+
+    The same array given twice is the same memory.
+    """
+    program = program_of(kernel, functions)
     machine = Machine(emit_module(program, target), program.name, target)
     by_array = {id(a): _holding(a) for a in arrays}
     failure = _run(machine, [*[by_array[id(a)] for a in arrays], _Memory((0,), np.dtype(np.uint8))])

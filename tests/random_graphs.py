@@ -1,8 +1,8 @@
 """Random programs over all operations, for comparing ways to run them.
 
-What an operation takes is read off the op database, so that a new elementwise operation or reduction appears here on its
-own. Choices come from outside: from a random generator, or from hypothesis, which then can shrink a program that fails.
-Values are `exact` while only operations with one right result are behind them; where a rounding error could jump (a
+What an operation takes is read off the op database, so that a new elementwise operation or reduction appears here on
+its own. Choices come from outside: from a random generator, or from hypothesis, which then can shrink a program
+that fails. Values are `exact` while only operations with one right result are behind them; where a rounding error could jump (a
 comparison, floor, a cast to int) only exact values are used.
 """
 
@@ -65,7 +65,7 @@ class RandomChoices:
 
 @dataclass(frozen=True)
 class Program:
-    """A graph with values for its inputs and variables. `exact` are its nodes, and those in bodies, with one right value."""
+    """A graph with values for its inputs and variables; `exact` are the nodes that have one right value."""
 
     graph: Graph
     inputs: tuple[Array, ...]

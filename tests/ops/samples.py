@@ -1,7 +1,8 @@
 """The op database: sample inputs of every operation. Tests that hold for all operations iterate over it.
 
-A new operation needs one to three samples here and no test of its own: `test_ops.py` then compares native code, folding,
-fusion, text and both derivative modes with the operation's reference. An operation without a sample fails a test there.
+A new operation needs one to three samples here and no test of its own: `test_ops.py` then compares native code,
+folding, fusion, text and both derivative modes with the operation's reference. An operation without a sample
+fails a test there.
 """
 
 from __future__ import annotations
@@ -177,7 +178,11 @@ ELEMENTWISE = [
     *elementwise("erf", 1, FLOATS),
     *elementwise("erfc", 1, FLOATS),
     *[s for op in ("lt", "le", "gt", "ge", "eq", "ne") for s in elementwise(op, 2, ANY, (-3, 3))],
-    *[s for op in ("bitwise_and", "bitwise_or", "bitwise_xor") for s in elementwise(op, 2, f"{INTEGERS} bool", (-99, 99))],
+    *[
+        s
+        for op in ("bitwise_and", "bitwise_or", "bitwise_xor")
+        for s in elementwise(op, 2, f"{INTEGERS} bool", (-99, 99))
+    ],
     *elementwise("bitwise_not", 1, f"{INTEGERS} bool", (-99, 99)),
     *elementwise("left_shift", 2, INTEGERS, (-99, 99), (0, 7), strict=True),
     *elementwise("right_shift", 2, INTEGERS, (-99, 99), (0, 7), strict=True),
@@ -197,8 +202,11 @@ CHOICES = [
 # Floats that an integer dtype cannot hold become some integer; no two machines agree on which.
 CASTS = [
     *[
-        Sample("cast", (Spec(ARRAYS[k % 6], source, -90 * (target[0] != "u"), 90, source[0] == "f" and target[0] in "iu"),),
-               {"dtype": DTYPES[target]})
+        Sample(
+            "cast",
+            (Spec(ARRAYS[k % 6], source, -90 * (target[0] != "u"), 90, source[0] == "f" and target[0] in "iu"),),
+            {"dtype": DTYPES[target]},
+        )
         for k, (source, target) in enumerate((s, t) for s in DTYPES for t in DTYPES)
     ],
 ]  # fmt: skip
