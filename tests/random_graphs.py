@@ -1,9 +1,9 @@
 """Random programs over all operations, for comparing ways to run them.
 
 What an operation takes is read off the op database, so that a new elementwise operation or reduction appears here on
-its own. Choices come from outside: from a random generator, or from hypothesis, which then can shrink a program
-that fails. Values are `exact` while only operations with one right result are behind them; where a rounding error could jump (a
-comparison, floor, a cast to int) only exact values are used.
+its own. Choices come from outside: from a random generator, or from hypothesis, which then can shrink a program that
+fails. Values are `exact` while only operations with one right result are behind them; where a rounding error could
+jump (a comparison, floor, a cast to int) only exact values are used.
 """
 
 from __future__ import annotations
