@@ -169,7 +169,8 @@ class Rule:
         return None if result is None or result is node else _fit(result, node)
 
 
-OnFire = Callable[[Rule, Node, Node], None]
+OnFire = Callable[[str, Node, Node], None]
+"""Told of every replacement: the name of the rule, the node before, the node after."""
 
 
 def _matches(pattern: Pattern | Number, node: Node, found: dict[str, Any]) -> bool:
@@ -240,7 +241,7 @@ def apply_rules(graph: Graph, rules: Iterable[Rule], on_fire: OnFire | None = No
     """Return `graph` with every rule applied wherever it matches, also to what rules make; itself if nothing changed.
 
     One sweep, inputs before users; each node tries the rules for it in order. Nodes are interned on the way, and a
-    new node has the location of the one it replaces. `on_fire(rule, before, after)` is told of every replacement.
+    new node has the location of the one it replaces. `on_fire` is told of every replacement.
     """
     return _Sweep(tuple(rules), on_fire, len(graph.nodes)).run(graph)
 
@@ -304,7 +305,7 @@ class _Sweep:
                 if result is not None:
                     self.firings -= 1
                     if self.on_fire is not None:
-                        self.on_fire(rule, node, result)
+                        self.on_fire(rule.name, node, result)
                     return rule, result
         return None
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc.ir.graph import OPS, Graph, Node, Region, constant, item, substitute, toposort
-from graphc.ir.rewrite import with_attrs
+from graphc.ir.rewrite import OnFire, with_attrs
 from graphc.ir.types import Type
 from graphc.ops.shape import broadcast
 
@@ -23,7 +23,7 @@ Operand = tuple[Node, Node]
 """A value outside and the parameter of the body that stands for it (one slice of it, for xs)."""
 
 
-def prune(graph: Graph) -> Graph:
+def prune(graph: Graph, on_fire: OnFire | None = None) -> Graph:
     """Return `graph` with the dead and the repeated parts of its loops removed, also in bodies; itself if none are.
 
     A scan of which only the final a is read, b being a carry with no influence on a:
@@ -33,20 +33,20 @@ def prune(graph: Graph) -> Graph:
     if not any(isinstance(n.op, Region) for n in graph.nodes):
         return graph
     while True:
-        new = _prune_bodies(_prune_loops(graph))
+        new = _prune_bodies(_prune_loops(graph, on_fire), on_fire)
         if new is graph:
             return graph
         graph = new
 
 
-def _prune_bodies(graph: Graph) -> Graph:
+def _prune_bodies(graph: Graph, on_fire: OnFire | None) -> Graph:
     done: dict[Graph, Graph] = {}
 
     def inner(value: Any) -> Any:
         if not isinstance(value, Graph):
             return value
         if value not in done:
-            done[value] = prune(value)
+            done[value] = prune(value, on_fire)
         return done[value]
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
@@ -56,7 +56,7 @@ def _prune_bodies(graph: Graph) -> Graph:
     return graph.rewrite(visit)
 
 
-def _prune_loops(graph: Graph) -> Graph:
+def _prune_loops(graph: Graph, on_fire: OnFire | None) -> Graph:
     """Plan users first, since what a loop needs depends on what is read of it; then rebuild inputs first."""
     plans = _plans(graph)
     if not plans:
@@ -73,6 +73,8 @@ def _prune_loops(graph: Graph) -> Graph:
             new[node] = plan.loop([renewed(o) for o in plan.operands])
         elif source is not None:
             new[node] = source.result(node, new[node.inputs[0]], renewed)
+            if on_fire is not None:
+                on_fire("prune", node, new[node])
         else:
             new[node] = node.with_inputs(tuple([new[i] for i in node.inputs]))
     return graph.replace_results([new[r] for r in graph.results])

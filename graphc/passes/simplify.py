@@ -25,7 +25,7 @@ MANTISSA = {np.dtype("float32"): 24, np.dtype("float64"): 53}
 """Integers below 2 to this power are exact in the dtype."""
 
 
-def simplify(graph: Graph, fast_math: bool = False, on_fire: OnFire | None = None) -> Graph:
+def simplify(graph: Graph, on_fire: OnFire | None = None, *, fast_math: bool = False) -> Graph:
     """Return `graph` with RULES applied, and FAST too with fast_math; itself when none matches.
 
     The rules of canonicalize run along, so that what one rule makes is in the form that the next one expects.
