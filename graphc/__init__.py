@@ -193,7 +193,7 @@ from graphc.array.shape import (
     transpose,
     unstack,
 )
-from graphc.compiler import Options, compile
+from graphc.compiler import compile
 from graphc.errors import (
     ArgumentError,
     DTypeError,
@@ -206,6 +206,7 @@ from graphc.errors import (
     ShapeError,
     SymbolicValueError,
 )
+from graphc.options import Options
 from graphc.runtime.executable import Executable
 from graphc.tensor import (
     Tensor,

@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 
 import graphc as gx
 from graphc.array.handle import wrap
-from graphc.compiler import Options, optimize
 from graphc.ir.graph import OPS, Contraction, Elementwise, Graph, Node, Reduction, Region
 from graphc.ir.intern import bodies_of
 from graphc.ir.text import from_text, to_text
 from graphc.ir.types import TupleType
+from graphc.options import Options
+from graphc.pipeline import optimize
 from tests.agreement import FUNCTION_STEPS, assert_identical, chooses_zeros, is_exact, wide
 from tests.native import NativeGraph
 from tests.random_graphs import Program, RandomChoices, random_array, random_program

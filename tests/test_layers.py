@@ -16,6 +16,7 @@ PACKAGE = Path(graphc.__file__).parent
 
 TENSOR = ("ir", "ops", "nest", "tensor", "array", "runtime.state", "runtime.inputs")
 USER = (*TENSOR, "autodiff", "compiler", "runtime.executable")
+STAGES = ("options", "capture", "pipeline", "guards", "inspect")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "nest": (),
@@ -30,9 +31,24 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "runtime": ("ir.types", "ir.dims", "ir.graph"),  # types of arguments; the graph that an Executable shows
     "tensor": TENSOR,
     "array": TENSOR,
-    "compiler": (*TENSOR, "passes", "eager", "lower", "codegen", "runtime", "target"),
+    "options": (),
+    "capture": TENSOR,
+    "pipeline": ("ir", "passes", "options"),
+    "guards": ("ir", "capture", "eager", "options", "runtime"),
+    "inspect": ("ir", "lower.cost"),
+    "compiler": (
+        *TENSOR,
+        "options",
+        "capture",
+        "pipeline",
+        "guards",
+        "passes",
+        "lower",
+        "codegen",
+        "runtime",
+        "target",
+    ),
     "transforms": USER,
-    "inspect": ("ir", "compiler"),
 }
 """What each room may import besides errors and itself. A room that is not listed is made of Tensors: see USER."""
 

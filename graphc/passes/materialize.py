@@ -9,24 +9,36 @@ from __future__ import annotations
 from graphc.ir.graph import Contraction, Graph, Node, Opaque, Reduction, Region, item
 from graphc.ir.index import Index, flatten, is_alias, is_virtual, source_of, trace
 from graphc.ir.loops import Var
+from graphc.ir.rewrite import OnFire
 from graphc.ops.elementwise import copy
 from graphc.ops.shape import reshape
 
 
-def materialize(graph: Graph) -> Graph:
+def materialize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
     """Return the graph with copies where a view or a leaf cannot stand for an array; itself if it needs none."""
     copies: dict[Node, Node] = {}
 
+    def plain(node: Node) -> Node:
+        if node not in copies:
+            copies[node] = copied(node)
+        return copies[node]
+
+    def copied(node: Node) -> Node:
+        new = Node(copy, (node,), {}, node.type, node.location)
+        if on_fire is not None:
+            on_fire("copy", node, new)
+        return new
+
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
         if isinstance(node.op, Opaque | Region):
-            inputs = tuple([_plain(i, copies) if is_virtual(i) else i for i in inputs])
+            inputs = tuple([plain(i) if is_virtual(i) else i for i in inputs])
         elif isinstance(node.op, Contraction):
-            inputs = tuple([i if _is_strided(i) else _plain(i, copies) for i in inputs])
+            inputs = tuple([i if _is_strided(i) else plain(i) for i in inputs])
         elif isinstance(node.op, Reduction) and all(inputs[0].shape[k] == 1 for k in node.attrs["axis"]):
             return Node(reshape, inputs, {"shape": node.shape}, node.type, node.location)  # folds nothing
         attrs = node.attrs
         if isinstance(node.op, Region):
-            body = materialize(attrs["body"])
+            body = materialize(attrs["body"], on_fire)
             attrs = attrs if body is attrs["body"] else {**attrs, "body": body}
         if attrs is node.attrs:
             return node.with_inputs(inputs)
@@ -39,19 +51,9 @@ def materialize(graph: Graph) -> Graph:
         own = not is_alias(result) and not result.is_leaf and result.op is not item and result not in taken
         if result.op is item and result not in taken and isinstance(result.inputs[0].op, Region):
             own = True
-        results.append(result if own else _copy(result))
+        results.append(result if own else copied(result))
         taken.add(result)
     return graph.replace_results(results)
-
-
-def _plain(node: Node, copies: dict[Node, Node]) -> Node:
-    if node not in copies:
-        copies[node] = _copy(node)
-    return copies[node]
-
-
-def _copy(node: Node) -> Node:
-    return Node(copy, (node,), {}, node.type, node.location)
 
 
 def _is_strided(node: Node) -> bool:

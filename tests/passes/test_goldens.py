@@ -12,13 +12,13 @@ from typing import NamedTuple
 import pytest
 
 import graphc.ops  # noqa: F401  (defines the operations that the texts name)
-from graphc.compiler import PIPELINE, optimize
 from graphc.ir.graph import Graph
 from graphc.ir.text import from_text, to_text
 from graphc.ir.verify import verify
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
 from graphc.passes.simplify import simplify
+from graphc.pipeline import PIPELINE, optimize
 
 FOLDER = Path(__file__).parent / "goldens"
 PASSES: dict[str, Callable[[Graph], Graph]] = {

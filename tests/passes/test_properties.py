@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphc.compiler import PIPELINE, optimize
 from graphc.eager import evaluate
 from graphc.errors import InternalError, OutOfBoundsError
 from graphc.ir.graph import OPS, Graph, Node, bind_sizes, literal, placeholder
@@ -23,6 +22,7 @@ from graphc.passes.cse import cse
 from graphc.passes.fold_constants import FOLD_LIMIT, fold_constants
 from graphc.passes.prune import prune
 from graphc.passes.simplify import simplify
+from graphc.pipeline import PIPELINE, optimize
 from tests.graphs import F32, feeds, random_graph
 
 Pass = Callable[[Graph], Graph]

@@ -1,0 +1,54 @@
+"""How to compile: the options of `compile`, and those of them that the environment sets.
+
+    GRAPHC_VERIFY=1              as Options(verify=True)
+    GRAPHC_PRINT=simplify,fuse   print the graph after each of these passes that changed it (all: after every pass)
+    GRAPHC_TIME=1                print how long each stage of a compilation took
+
+What is printed goes to the standard error stream.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from graphc.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile. All off by default: results are then those of the eager backend up to rounding of sums.
+
+    threads          at most this many threads for one call; None: as many as the process may use (so far, one is used)
+    fast_math        allow rewrites that may change rounding, NaN, infinity or the sign of zero
+    check_nan        raise, naming the operation and its line, when a call produces a NaN; variables keep their values
+    verify           check the invariants of the program after every pass (also: GRAPHC_VERIFY=1)
+    """
+
+    threads: int | None = None
+    fast_math: bool = False
+    check_nan: bool = False
+    verify: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and (not isinstance(self.threads, int) or self.threads < 1):
+            raise ArgumentError(f"Options: threads must be a positive int or None, got {self.threads!r}")
+
+
+def checked_options(options: Options | None) -> Options:
+    """Return the options to compile with: those given, and what the environment adds."""
+    if options is None:
+        options = Options()
+    if not isinstance(options, Options):
+        raise ArgumentError(f"compile: options must be a gx.Options, got {options!r}")
+    return replace(options, verify=True) if is_set("GRAPHC_VERIFY") else options
+
+
+def is_set(name: str) -> bool:
+    """Tell whether an environment variable switches something on: it is there and neither empty nor 0."""
+    return os.environ.get(name, "") not in ("", "0")
+
+
+def printed_passes() -> frozenset[str]:
+    """Return the names in GRAPHC_PRINT."""
+    return frozenset(n.strip() for n in os.environ.get("GRAPHC_PRINT", "").split(",") if n.strip())

@@ -1,0 +1,85 @@
+"""The passes over a graph, in order, applied until none changes anything."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+from graphc.errors import ArgumentError
+from graphc.ir.graph import Graph, Node
+from graphc.ir.journal import Journal, PassRun, Replacement
+from graphc.ir.text import to_text
+from graphc.ir.verify import verify
+from graphc.options import Options, printed_passes
+from graphc.passes.canonicalize import canonicalize
+from graphc.passes.cse import cse
+from graphc.passes.empty import replace_empty
+from graphc.passes.fold_constants import fold_constants
+from graphc.passes.prune import prune
+from graphc.passes.simplify import simplify
+
+Pass = Callable[..., Graph]
+"""pass(graph, on_fire=None) -> graph"""
+
+PIPELINE: tuple[Pass, ...] = (
+    replace_empty,  # first: nothing after it has to think of arrays without elements
+    canonicalize,  # one form for each thing, so that rules match and cse sees equals; drops stop_gradient
+    cse,  # before folding, so that a constant is folded once
+    fold_constants,  # before simplify, whose rules look for literal numbers
+    simplify,  # leaves new constants and views behind, which the next round tidies
+    prune,  # after simplify: results of scans that nothing reads any more
+)
+"""Passes over the graph, in order; repeated until nothing changes."""
+
+MAX_ROUNDS = 4
+"""Turns of the pipeline; later ones find little."""
+
+
+def optimize(graph: Graph, options: Options | None = None, journal: Journal | None = None) -> Graph:
+    """Return the graph after all graph-to-graph passes; what they did and how long it took goes to the journal."""
+    options, journal = options or Options(), journal or Journal()
+    unchanged = 0
+    for turn in range(1, MAX_ROUNDS + 1):
+        for apply_pass in PIPELINE:
+            before = graph
+            graph = run_pass(apply_pass, graph, options, journal, turn)
+            unchanged = unchanged + 1 if graph is before else 0
+            if unchanged == len(PIPELINE):
+                return graph
+    return graph
+
+
+def run_pass(apply_pass: Pass, graph: Graph, options: Options, journal: Journal, turn: int = 1) -> Graph:
+    """Return the graph after one pass, timed and written down in the journal, verified and printed if that is asked."""
+    name = apply_pass.__name__
+    if apply_pass is simplify:
+        apply_pass = partial(simplify, fast_math=options.fast_math)
+    found: list[Replacement] = []
+
+    def on_fire(rule: str, before: Node, after: Node) -> None:
+        found.append(Replacement(rule, before, after))
+
+    start = time.perf_counter()
+    with journal.timed(name):
+        after = apply_pass(graph, on_fire if journal.detailed else None)
+    if journal.detailed:
+        journal.runs.append(PassRun(name, turn, time.perf_counter() - start, graph, after, tuple(found)))
+    if options.verify:
+        verify(after, name)
+    if after is not graph:
+        print_if_asked(name, lambda: to_text(after))
+    return after
+
+
+def print_if_asked(stage: str, text: Callable[[], str]) -> None:
+    """Print what a stage made if GRAPHC_PRINT names it."""
+    names = printed_passes()
+    if not names:
+        return
+    known = {p.__name__ for p in PIPELINE} | {"materialize", "fuse", "all"}
+    if names - known:
+        raise ArgumentError(f"GRAPHC_PRINT: no pass is called {sorted(names - known)[0]!r}; there are {sorted(known)}")
+    if stage in names or "all" in names:
+        sys.stderr.write(f"# after {stage}\n{text()}\n")
