@@ -15,12 +15,13 @@ from graphc.codegen.jit import Machine, assembly
 from graphc.codegen.module import emit_module
 from graphc.errors import ArgumentError
 from graphc.guards import EagerRunner, NaNGuard, cells_of
+from graphc.inspect.explain import Explanation
 from graphc.ir.graph import Graph
 from graphc.ir.groups import Group
 from graphc.ir.journal import Journal
 from graphc.ir.loop_text import program_text
 from graphc.ir.text import to_text
-from graphc.lower.cost import program_cost
+from graphc.lower.cost import Cost, program_cost
 from graphc.lower.program import Lowered, lower
 from graphc.options import Options, checked_options, is_set
 from graphc.passes.fuse import fuse
@@ -108,7 +109,9 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
         llvm = emit_module(program, host())
     with journal.timed("llvm"):
         machine = Machine(llvm, program.name, host())
-    runner = _runner(machine, lowered, known, prepared, options)
+    seconds = dict(journal.seconds)
+    cost = program_cost(program, lowered.live_bytes)
+    runner = _runner(machine, lowered, cost, known, prepared, options)
     if is_set("GRAPHC_TIME"):
         sys.stderr.write(_times(graph.name, journal))
     stages = {
@@ -117,15 +120,17 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
         "kernels": lambda: program_text(program),
         "llvm": lambda: llvm,
         "asm": lambda: assembly(llvm, host()),
-        "cost": lambda: program_cost(program, lowered.live_bytes),
+        "cost": lambda: cost,
+        "explain": lambda: _explained(source, sizes, options, cost, seconds),
     }
     return Specialization(sizes, runner, time.perf_counter() - start, stages)
 
 
-def _runner(machine: Machine, lowered: Lowered, graph: Graph, prepared: Graph, options: Options) -> NativeRunner:
+def _runner(
+    machine: Machine, lowered: Lowered, cost: Cost, graph: Graph, prepared: Graph, options: Options
+) -> NativeRunner:
     """Return the machine code with the memory that it works on."""
     program = lowered.program
-    cost = program_cost(program, lowered.live_bytes)
     work = cost.flops + TRANSCENDENTAL_FLOPS * cost.transcendentals + cost.bytes
     return NativeRunner(
         machine,
@@ -135,6 +140,26 @@ def _runner(machine: Machine, lowered: Lowered, graph: Graph, prepared: Graph, o
         len(program.inputs),
         locked=cells_of(graph if options.check_nan else prepared),
         finish=NaNGuard(graph) if options.check_nan else None,
+    )
+
+
+def _explained(
+    graph: Graph, sizes: Mapping[str, int], options: Options, cost: Cost, seconds: Mapping[str, float]
+) -> Explanation:
+    """Go through the stages that decide once more, writing everything down this time."""
+    journal = Journal(detailed=True)
+    optimized, prepared, groups = prepare(graph, options, journal)
+    return Explanation(
+        graph.name,
+        sizes,
+        graph,
+        optimized,
+        prepared,
+        tuple(journal.runs),
+        groups,
+        tuple(journal.decisions),
+        cost,
+        seconds,
     )
 
 

@@ -53,7 +53,7 @@ def optimize(graph: Graph, options: Options | None = None, journal: Journal | No
 
 def run_pass(apply_pass: Pass, graph: Graph, options: Options, journal: Journal, turn: int = 1) -> Graph:
     """Return the graph after one pass, timed and written down in the journal, verified and printed if that is asked."""
-    name = apply_pass.__name__
+    name, original = apply_pass.__name__, apply_pass
     if apply_pass is simplify:
         apply_pass = partial(simplify, fast_math=options.fast_math)
     found: list[Replacement] = []
@@ -65,12 +65,19 @@ def run_pass(apply_pass: Pass, graph: Graph, options: Options, journal: Journal,
     with journal.timed(name):
         after = apply_pass(graph, on_fire if journal.detailed else None)
     if journal.detailed:
-        journal.runs.append(PassRun(name, turn, time.perf_counter() - start, graph, after, tuple(found)))
+        seconds = time.perf_counter() - start
+        journal.runs.append(PassRun(name, turn, seconds, graph, after, tuple(found), purpose(original)))
     if options.verify:
         verify(after, name)
     if after is not graph:
         print_if_asked(name, lambda: to_text(after))
     return after
+
+
+def purpose(apply_pass: Pass) -> str:
+    """Return the first sentence of the file that a pass stands in."""
+    first = (sys.modules[apply_pass.__module__].__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    return first.removeprefix(f"{apply_pass.__name__}: ").split(". ")[0].rstrip(".")
 
 
 def print_if_asked(stage: str, text: Callable[[], str]) -> None:

@@ -36,18 +36,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "pipeline": ("ir", "passes", "options"),
     "guards": ("ir", "capture", "eager", "options", "runtime"),
     "inspect": ("ir", "lower.cost"),
-    "compiler": (
-        *TENSOR,
-        "options",
-        "capture",
-        "pipeline",
-        "guards",
-        "passes",
-        "lower",
-        "codegen",
-        "runtime",
-        "target",
-    ),
+    "compiler": (*TENSOR, *STAGES, "passes", "lower", "codegen", "runtime", "target"),
     "transforms": USER,
 }
 """What each room may import besides errors and itself. A room that is not listed is made of Tensors: see USER."""

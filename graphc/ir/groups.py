@@ -28,6 +28,16 @@ class GroupKind(enum.Enum):
 
 
 @dataclass(frozen=True, eq=False)
+class Decision:
+    """Whether the value of `producer` and its reader `consumer` are computed by one kernel, and why."""
+
+    producer: Node
+    consumer: Node
+    fused: bool
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
 class Group:
     """Nodes that one kernel computes, inputs before users; `outputs` are those whose value is stored.
 

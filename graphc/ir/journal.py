@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from graphc.ir.graph import Graph, Node
+from graphc.ir.groups import Decision
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +22,7 @@ class Replacement:
 
 @dataclass(frozen=True, eq=False)
 class PassRun:
-    """One application of a pass. `round` counts the turns of the pipeline from 1."""
+    """One application of a pass. `round` counts the turns of the pipeline from 1; `purpose` is what it is for."""
 
     name: str
     round: int
@@ -29,6 +30,7 @@ class PassRun:
     before: Graph
     after: Graph
     replacements: tuple[Replacement, ...]
+    purpose: str = ""
 
     @property
     def changed(self) -> bool:
@@ -37,7 +39,7 @@ class PassRun:
 
 @dataclass(eq=False)
 class Journal:
-    """Seconds of each stage in the order in which they first ran; with `detailed` also every application of a pass.
+    """Seconds of each stage in the order in which they first ran; with `detailed` also passes and fusion decisions.
 
     Details keep every graph in between alive, so they are recorded only for who asks.
     """
@@ -45,6 +47,7 @@ class Journal:
     detailed: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     runs: list[PassRun] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -264,7 +264,8 @@ relu: Elementwise = elementwise(
     "relu",
     same(FLOATS),
     lambda x: np.maximum(x, x.dtype.type(0)),
-    (lambda ct, out, x: choose(gt(x, 0.0), ct, 0.0),),
+    # out > 0 where x > 0; asking out leaves x free to go.
+    (lambda ct, out, x: choose(gt(out, 0.0), ct, 0.0),),
     doc="max(x, 0); derivative 0 at 0.",
 )
 

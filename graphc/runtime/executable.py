@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from graphc.errors import ArgumentError
 from graphc.ir.graph import Graph
 from graphc.runtime.inputs import InputSpec, arrange, check_shape, convert, is_ready, measure
+
+if TYPE_CHECKING:
+    from graphc.inspect.explain import Explanation
+    from graphc.lower.cost import Cost
 
 Array = np.ndarray[Any, Any]
 
@@ -157,7 +161,7 @@ class Executable:
         found = self._stage(stage)
         return found if isinstance(found, str) else self._stages["text"]()(found)
 
-    def cost(self) -> Any:
+    def cost(self) -> Cost:
         """Return what a call does: flops, transcendentals, bytes, arena_bytes, live_bytes, kernels and launches.
 
         Counted, not measured, for the sizes that were called last.
@@ -166,14 +170,30 @@ class Executable:
         >>> gx.compile([x], gx.sum(x * x)).cost().flops
         200
         """
-        return self._stage("cost")
+        found: Cost = self._stage("cost")
+        return found
+
+    def explain(self) -> Explanation:
+        """Return what the compiler did for the sizes called last, and why; print it to read it.
+
+        It tells which rules rewrote what and where in the user's program, which operations became one kernel, what
+        one call costs and where the time of compiling went. Its attributes hold all of that as data, and
+        `explain().diff("simplify")` shows the graph before and after a pass.
+
+        >>> x = gx.placeholder((3,), name="x")
+        >>> print(gx.compile([x], gx.log(1 + x * 1), name="f").explain())  # doctest: +ELLIPSIS
+        f: 1 kernel for ... operations, compiled in ... ms
+        ...
+        """
+        found: Explanation = self._stage("explain")
+        return found
 
     def _stage(self, stage: str) -> Any:
         latest = max(self.specializations, key=lambda s: s.last_call, default=None)
         for stages in (latest.stages if latest is not None else {}, self._stages):
             if stage in stages and stage != "text":
                 return stages[stage]()
-        if stage in STAGES or stage == "cost":
+        if stage in (*STAGES, "cost", "explain"):
             raise ArgumentError(
                 f"text: no code has been made yet to show at stage {stage!r}; call {self.name} or use specialize(...)"
             )
