@@ -14,6 +14,7 @@ from graphc.ir.text import to_text
 from graphc.ir.verify import verify
 from graphc.options import Options, printed_passes
 from graphc.passes.canonicalize import canonicalize
+from graphc.passes.contraction_order import contraction_order
 from graphc.passes.cse import cse
 from graphc.passes.empty import replace_empty
 from graphc.passes.fold_constants import fold_constants
@@ -29,6 +30,7 @@ PIPELINE: tuple[Pass, ...] = (
     cse,  # before folding, so that a constant is folded once
     fold_constants,  # before simplify, whose rules look for literal numbers
     simplify,  # leaves new constants and views behind, which the next round tidies
+    contraction_order,  # after simplify, which leaves no transpose between contractions
     prune,  # after simplify: results of scans that nothing reads any more
 )
 """Passes over the graph, in order; repeated until nothing changes."""
