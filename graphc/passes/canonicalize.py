@@ -5,7 +5,7 @@
   broadcast is one broadcast, and reshapes of this kind move towards the results.
 - Constants stand to the right of commutative ops and comparisons; other operands in an order given by structure alone.
 - A scalar meets an array as it is, without a broadcast. A broadcast happens after elementwise work, not before.
-- Labels of contractions are named by what they do.
+- Labels of contractions are named by what they do: mk,kn->mn is a matrix product, and a vector stands right.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def canonicalize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
 
 def canonical_rules() -> tuple[Rule, ...]:
     """Return the rules of this pass, for passes whose own rules make what must be canonical again."""
-    return (*RULES, Rule("operand_order", Each(Elementwise, _has_order), _Order().sorted))
+    order = _Order()
+    factors = Rule("factor_order", call("contract", x, y, spec=Attr("spec")), order.of_factors)
+    return (*RULES, Rule("operand_order", Each(Elementwise, _has_order), order.sorted), factors)
 
 
 # Views.
@@ -321,6 +323,16 @@ class _Order:
         a_last, b_last = a.op is constant_op, b.op is constant_op
         wrong = a_last if a_last != b_last else self.rank(b) < self.rank(a)
         return flipped(b, a) if wrong else None
+
+    def of_factors(self, m: Match) -> Node | None:
+        """The factor with the last row or column of the result stands right, one with none does; else as `sorted`."""
+        a, b, out = contract.dims(spec=m["spec"])
+        free = [c for c in out if (c in a) != (c in b)]
+        if not free:
+            wrong = self.rank(m["y"]) < self.rank(m["x"])
+        else:
+            wrong = (free[-1] in a) == all(any(c in part for c in free) for part in (a, b))
+        return contract(m["y"], m["x"], spec=canonical_spec(f"{b},{a}->{out}")) if wrong else None
 
     def rank(self, root: Node) -> tuple[bool, int, bytes]:
         ranks, stack = self.ranks, [root] if root not in self.ranks else []

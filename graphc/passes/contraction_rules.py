@@ -41,10 +41,11 @@ def product(a: Node, in_a: Sequence[Hashable], b: Node, in_b: Sequence[Hashable]
 
 
 def _spread(operand: Node, part: str, out: str, shape: Sequence[object]) -> Node:
-    if not part:
-        return operand
+    """Return an array with labels `part`, turned and repeated so that it has the labels `out`; a scalar as it is."""
     order = sorted(range(len(part)), key=lambda k: out.index(part[k]))
-    turned = transpose(operand, axes=tuple(order))
+    turned = operand if order == list(range(len(part))) else transpose(operand, axes=tuple(order))
+    if not part or len(part) == len(out):
+        return turned
     return broadcast(turned, shape=shape, axes=tuple([out.index(part[k]) for k in order]))
 
 

@@ -6,15 +6,14 @@ import itertools
 import time
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import graphc as gx
+from graphc.autodiff import pullback
 from graphc.compiler import optimize
 from graphc.eager import evaluate
 from graphc.ir.graph import OPS, Graph, Node, placeholder
-from graphc.ir.text import from_text, to_text
+from graphc.ir.text import from_text
 from graphc.ir.types import TensorType
 from graphc.ir.verify import verify
 from graphc.passes import contraction_path
@@ -161,3 +160,16 @@ def test_integers_are_exact(seed: int) -> None:
     inputs = [(a.astype(np.int64) * 987654321).astype(np.int32) for a in feeds(graph, seed)[0]]
     for a, b in zip(evaluate(graph, inputs), evaluate(contraction_order(graph), inputs), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_the_gradient_of_a_chain_with_a_vector_multiplies_no_matrices() -> None:
+    """Its products are of a matrix and a vector each, but for the outer products that are its results."""
+    text = "def f(a: f64[9, 8], b: f64[8, 7], c: f64[7, 6], v: f64[6]): return ()"
+    a, b, c, v = inputs = from_text(text).inputs
+    contract, matmul = OPS["contract"], "mk,kn->mn"
+    y = contract(contract(contract(a, b, spec=matmul), c, spec=matmul), v, spec="mk,k->m")
+    gradients = pullback([y], inputs, [y])
+    graph = optimize(Graph(inputs, tuple(g for g in gradients if g is not None)))
+    assert max(n.ndim for n in graph.nodes if n.op is contract) == 1
+    # Three products forward, of which the gradients of a and b reuse two, and three back.
+    assert sum(n.op is contract for n in graph.nodes) == 6

@@ -18,6 +18,7 @@ from graphc.ir.text import from_text, to_text
 from graphc.ir.types import TensorType
 from graphc.ir.verify import verify
 from graphc.passes.canonicalize import canonicalize
+from graphc.passes.contraction_order import contraction_order
 from graphc.passes.cse import cse
 from graphc.passes.fold_constants import FOLD_LIMIT, fold_constants
 from graphc.passes.prune import prune
@@ -26,7 +27,7 @@ from graphc.pipeline import PIPELINE, optimize
 from tests.graphs import F32, feeds, random_graph
 
 Pass = Callable[[Graph], Graph]
-PASSES: tuple[Pass, ...] = (canonicalize, cse, fold_constants, simplify, prune)
+PASSES: tuple[Pass, ...] = (canonicalize, cse, fold_constants, simplify, contraction_order, prune)
 INTERNING = (canonicalize, cse, fold_constants, simplify)
 passes = pytest.mark.parametrize("apply_pass", PASSES, ids=lambda p: p.__name__)
 seeds = st.integers(0, 2**32 - 1)
