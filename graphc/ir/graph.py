@@ -116,6 +116,25 @@ class View(Op):
 
 
 @dataclass(frozen=True, eq=False)
+class Gather(Op):
+    """A view whose position depends on data: elements of the first input at the indices that the others hold.
+
+    The k-th index array says where along axis `axes[k]` of the source. All have one shape, which is that of the first
+    axes of the result; the axes of the source that are not indexed follow in their order. With `wrap`, an index below 0
+    counts from the end; outside the axis the run fails.
+    """
+
+
+@dataclass(frozen=True, eq=False)
+class Scatter(Op):
+    """Stores at positions that depend on data: inputs are the target, the updates, and the index arrays of a gather.
+
+    The result is the target with each update combined into the element that a gather would read in its place, in
+    row-major order of the updates. `combine` is a scalar op, or "set".
+    """
+
+
+@dataclass(frozen=True, eq=False)
 class Reduction(Op):
     """A fold over `axis` (sorted ints, removed from the shape) with the scalar op `combine`.
 
@@ -451,7 +470,7 @@ def items(node: Node) -> tuple[Node, ...]:
 
 
 __all__ = [
-    "NOT_DIFFERENTIABLE", "OPS", "ZERO_DERIVATIVE", "Contraction", "Elementwise", "Graph", "Leaf", "Literal", "Node",
-    "Op", "Opaque", "Reduction", "Region", "View", "bind_attr", "bind_sizes", "constant", "dims", "item", "items",
-    "known_value", "literal", "placeholder", "substitute", "toposort", "variable",
+    "NOT_DIFFERENTIABLE", "OPS", "ZERO_DERIVATIVE", "Contraction", "Elementwise", "Gather", "Graph", "Leaf", "Literal",
+    "Node", "Op", "Opaque", "Reduction", "Region", "Scatter", "View", "bind_attr", "bind_sizes", "constant", "dims",
+    "item", "items", "known_value", "literal", "placeholder", "substitute", "toposort", "variable",
 ]  # fmt: skip
