@@ -346,20 +346,31 @@ class _KernelEmitter(MemoryEmitter):
         self._lower_slots(outer_scope.level)
 
     def _check(self, stmt: Check) -> None:
+        """Check where the operands are known: what a passed check makes safe may be defined as far out, after it."""
         ok, value = self.emit(stmt.ok), self.emit(stmt.value)
         if ok.known is True:
             return
+        bad = self.apply("not", [ok], BOOL)
+        mask = self.mask
+        if bad.lanes > 1 and mask is not None:
+            bad = self.apply("and", [bad, mask], BOOL)
+        level = max(bad.level, value.level, self._guard_level())
+        if f"check {bad.name}" in self.scopes[level].memo:
+            return
+        inner = self.scopes[level + 1 :]
+        del self.scopes[level + 1 :]
+        self._check_here(stmt.site, bad, value)
+        self.scope.memo[f"check {bad.name}"] = bad
+        self.scopes.extend(inner)
+
+    def _check_here(self, site: int, bad: Value, value: Value) -> None:
         proceed, fail = self.fresh("ok"), self.fresh("fail")
-        lanes = ok.lanes
+        lanes = bad.lanes
         if lanes == 1:
-            self.line(f"br i1 {ok.name}, label %{proceed}, label %{fail}")
+            self.line(f"br i1 {bad.name}, label %{fail}, label %{proceed}")
             self._block(fail)
             bad_value = value.name
         else:
-            bad = self.apply("not", [ok], BOOL)
-            mask = self.mask
-            if mask is not None:
-                bad = self.apply("and", [bad, mask], BOOL)
             kind = f"<{lanes} x i1>"
             self.declarations[f"declare i1 @llvm.vector.reduce.or.v{lanes}i1({kind})"] = None
             any_bad = self.define_here(f"call i1 @llvm.vector.reduce.or.v{lanes}i1({kind} {bad.name})", BOOL, 1)
@@ -372,7 +383,7 @@ class _KernelEmitter(MemoryEmitter):
             self.line(f"%{bits}.first = call i{lanes} @llvm.cttz.i{lanes}(i{lanes} %{bits}, i1 true)")
             self.line(f"%{bits}.value = extractelement {llvm_type(value)} {value.name}, i{lanes} %{bits}.first")
             bad_value = f"%{bits}.value"
-        self.line(f"store i64 {number(stmt.site, INT64)}, ptr %failure")
+        self.line(f"store i64 {number(site, INT64)}, ptr %failure")
         second = self.fresh("place")
         self.line(f"%{second} = getelementptr i64, ptr %failure, i64 1")
         self.line(f"store i64 {bad_value}, ptr %{second}")

@@ -92,7 +92,7 @@ def _kind(node: Node) -> Kind:
         return leaves[node.op]
     kinds = {
         ir.Elementwise: ELEMENTWISE, ir.Reduction: REDUCTION, ir.Contraction: CONTRACTION, ir.Opaque: OPAQUE,
-        ir.Region: REGION,
+        ir.Scatter: OPAQUE, ir.Region: REGION,
     }  # fmt: skip
     return kinds.get(type(node.op), VIEW)
 

@@ -23,6 +23,7 @@ class GroupKind(enum.Enum):
     POINTWISE = "pointwise"
     REDUCTION = "reduction"
     CONTRACTION = "contraction"
+    SCATTER = "scatter"
     OPAQUE = "opaque"
     REGION = "region"
 
@@ -41,8 +42,8 @@ class Decision:
 class Group:
     """Nodes that one kernel computes, inputs before users; `outputs` are those whose value is stored.
 
-    `hero` is the contraction, opaque or region node; the other nodes of a contraction group are its epilogue. `body`
-    holds the groups of a region's body.
+    `hero` is the contraction, scatter, opaque or region node; the other nodes of a contraction group are its epilogue.
+    A scatter group iterates the updates, which its other nodes compute. `body` holds the groups of a region's body.
     """
 
     kind: GroupKind

@@ -6,11 +6,13 @@ remainder of another Index by a number. View ops compute with it as with an int:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.ir.graph import Elementwise, Node, View
+import numpy as np
+
+from graphc.ir.graph import Elementwise, Gather, Node, Reduction, Scatter, View, known_value
 from graphc.ir.loops import Apply, Const, Expr, Var, linear
 from graphc.ir.types import INT64
 
@@ -129,6 +131,18 @@ def is_virtual(node: Node) -> bool:
     return source is not node or (source.is_leaf and isinstance(source.op, Elementwise))
 
 
+def operands_met(node: Node) -> tuple[Node, ...]:
+    """Return the inputs that a node reads one element at a time, along the first axes of the place where it computes.
+
+    It reads its other inputs at places of their own: the source of a padding or a gather, the target of a scatter.
+    """
+    if isinstance(node.op, Elementwise | Reduction):
+        return node.inputs
+    if isinstance(node.op, Gather):
+        return node.inputs[1:]
+    return node.inputs[1:2] if isinstance(node.op, Scatter) else ()
+
+
 def source_of(node: Node) -> Node:
     """Return the node whose elements a chain of aliases renames."""
     while is_alias(node):
@@ -150,6 +164,23 @@ def source_position(view: Node, position: Position) -> Position:
     assert isinstance(view.op, View)
     found = view.op.index(position, view.inputs[0].type, view.type, **view.attrs)
     return tuple(p if isinstance(p, Index) else Index({}, p) for p in found)
+
+
+def known_index(operand: Node, position: Position) -> Index | None:
+    """Return the number that an index array holds at `position` if it needs no memory: a position or a constant."""
+    source, found = trace(operand, position)
+    if source.is_leaf and isinstance(source.op, Elementwise) and source.op.scalar == "index":
+        place = found[source.attrs["axis"]]
+        return place if place.range()[1] <= np.iinfo(source.dtype).max else None
+    value = known_value(source)
+    return Index({}, int(value.reshape(()))) if value is not None and value.size == 1 else None
+
+
+def indexed(axes: tuple[int, ...], at: Sequence[Index], others: Position) -> Position:
+    """Return the position whose entries along `axes` are `at`, and along the other axes `others` in their order."""
+    chosen = dict(zip(axes, at, strict=True))
+    rest = iter(others)
+    return tuple([chosen[a] if a in chosen else next(rest) for a in range(len(axes) + len(others))])
 
 
 def flatten(position: Position, shape: tuple[int, ...]) -> Index:

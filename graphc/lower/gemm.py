@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from graphc.ir.graph import Contraction, Elementwise, Node
 from graphc.ir.groups import Group
-from graphc.ir.index import Index, Position, flatten, source_of, trace
+from graphc.ir.index import Index, Position, flatten, operands_met, source_of, trace
 from graphc.ir.loops import (
     CHEAP,
     PARALLEL,
@@ -362,9 +362,10 @@ class _Contraction:
     def _epilogue_cost(self) -> int:
         cost = 0
         for node in self.group.nodes:
-            if node is not self.hero:
-                assert isinstance(node.op, Elementwise)
+            if isinstance(node.op, Elementwise):
                 cost += 1 if node.op.scalar in CHEAP or node.op.scalar in ("div", "sqrt") else EPILOGUE_IN_REGISTERS
+            elif node is not self.hero:
+                cost += 2  # a padding or a gather: an address and a load
         return cost
 
     def _finish(self, value: Expr, positions: dict[str, Index]) -> list[Stmt]:
@@ -382,8 +383,8 @@ class _Contraction:
                 args = tuple(
                     values[source_of(i)]
                     if source_of(i) in values
-                    else self.operands.read(i, position if i.ndim else ())
-                    for i in node.inputs
+                    else self.operands.read(i, position[: i.ndim])
+                    for i in operands_met(node)
                 )
                 checks, result = self.operands.compute(node, args, position)
                 code += checks

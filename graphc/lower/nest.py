@@ -21,9 +21,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphc.errors import InternalError
-from graphc.ir.graph import Elementwise, Node, Reduction
+from graphc.ir.graph import Elementwise, Gather, Node, Reduction, View
 from graphc.ir.groups import Group
-from graphc.ir.index import Index, Position, flatten, source_of, source_position, trace
+from graphc.ir.index import (
+    Index,
+    Position,
+    flatten,
+    indexed,
+    known_index,
+    operands_met,
+    source_of,
+    source_position,
+    trace,
+)
 from graphc.ir.loops import (
     CHEAP,
     PARALLEL,
@@ -47,7 +57,7 @@ from graphc.ir.loops import (
 )
 from graphc.ir.types import TensorType
 from graphc.lower.operands import Operands, place
-from graphc.lower.work import Launch
+from graphc.lower.work import Launch, Operand
 
 ROW_BYTES = 16 << 10
 """Longest row kept on the stack between phases: it must stay in the first-level cache along with its operands."""
@@ -57,7 +67,7 @@ SUM_CHUNK = 4096
 
 
 @dataclass(frozen=True)
-class _LoopAxis:
+class LoopAxis:
     """A loop over one axis of the space or several neighbours merged into one."""
 
     axes: tuple[int, ...]
@@ -89,10 +99,10 @@ class _Phase:
 
 def lower_loops(group: Group, name: str) -> Launch:
     """Return the kernel of a pointwise or reduction group."""
-    return _Nest(group, name).launch()
+    return Nest(group, name).launch()
 
 
-class _Nest:
+class Nest:
     def __init__(self, group: Group, name: str) -> None:
         self.group = group
         self.name = name
@@ -116,7 +126,7 @@ class _Nest:
                     return present[-1]
         return len(group.space) - 1 if group.space else None
 
-    def _loops(self) -> tuple[list[_LoopAxis], list[_LoopAxis]]:
+    def _loops(self) -> tuple[list[LoopAxis], list[LoopAxis]]:
         group = self.group
         kept = [a for a in range(len(group.space)) if a not in group.reduced]
         folded = sorted(group.reduced)
@@ -129,13 +139,13 @@ class _Nest:
             return loops[:-1], loops[-1:]
         return self._merge(kept), self._merge(folded)
 
-    def _merge(self, axes: Sequence[int]) -> list[_LoopAxis]:
+    def _merge(self, axes: Sequence[int]) -> list[LoopAxis]:
         """Merge neighbouring axes that every access walks through as if they were one."""
         space = self.group.space
         variables = {a: Var(f"a{a}") for a in range(len(space))}
         positions = {a: Index.axis(v, space[a]) for a, v in variables.items()}
         accesses = list(self._accesses(positions))
-        loops: list[_LoopAxis] = []
+        loops: list[LoopAxis] = []
         for axis in axes:
             if loops and axis == loops[-1].axes[-1] + 1:
                 before = loops[-1].axes[-1]
@@ -143,9 +153,9 @@ class _Nest:
                     i.is_affine and i.stride(variables[before]) == i.stride(variables[axis]) * space[axis]
                     for i in accesses
                 ):
-                    loops[-1] = _LoopAxis((*loops[-1].axes, axis), (*loops[-1].extents, space[axis]))
+                    loops[-1] = LoopAxis((*loops[-1].axes, axis), (*loops[-1].extents, space[axis]))
                     continue
-            loops.append(_LoopAxis((axis,), (space[axis],)))
+            loops.append(LoopAxis((axis,), (space[axis],)))
         return loops
 
     def _accesses(self, positions: dict[int, Index]) -> Iterable[Index]:
@@ -153,14 +163,19 @@ class _Nest:
         for node in group.nodes:
             along = group.domain.get(node, group.axes[node])
             position = place(along, positions)
-            if isinstance(node.op, (Reduction, Elementwise)):
-                for operand in node.inputs:
-                    yield from self._access(operand, position if operand.ndim else ())
-            else:
+            for operand in operands_met(node):
+                yield from self._access(operand, position[: operand.ndim])
+            if isinstance(node.op, View):
                 yield from source_position(node, position)
                 yield from self._access(node.inputs[0], source_position(node, position))
+            elif isinstance(node.op, Gather):
+                yield from self._access(node.inputs[0], _gathered_position(node, position))
             if node in group.outputs:
-                yield flatten(place(group.axes[node], positions), node.shape)
+                yield self._written(node, positions)
+
+    def _written(self, node: Node, positions: dict[int, Index]) -> Index:
+        """Return where an output is written."""
+        return flatten(place(self.group.axes[node], positions), node.shape)
 
     def _access(self, operand: Node, position: Position) -> Iterable[Index]:
         if source_of(operand) in self.members:
@@ -246,11 +261,24 @@ class _Nest:
         for k, (loop, var) in reversed(list(enumerate(zip(self.outer, outer_vars, strict=True)))):
             kind = self._outer_kind(k, loop)
             body = For(var, loop.extent, body, kind)
+        body = block(*self._before(), body)
         operands = tuple(self.operands.buffers)
         kernel = Kernel(self.name, tuple(self.operands.buffers.values()), body)
-        return Launch(kernel, operands, frozenset(group.outputs), self._same_index(), tuple(self.operands.sites.found))
+        sites = tuple(self.operands.sites.found)
+        return Launch(kernel, operands, frozenset(group.outputs), self._same_index(), sites, self._copied())
 
-    def _outer_kind(self, k: int, loop: _LoopAxis) -> LoopKind:
+    def _before(self) -> list[Stmt]:
+        """Return what comes before the loops."""
+        return []
+
+    def _copied(self) -> tuple[tuple[Operand, Operand], ...]:
+        """Return what is in written arrays before the kernel runs."""
+        return ()
+
+    def _inner_kind(self, loop: LoopAxis) -> LoopKind:
+        return SERIAL if self.group.reduced and self.vector_axis not in loop.axes else VECTOR
+
+    def _outer_kind(self, k: int, loop: LoopAxis) -> LoopKind:
         if self.group.reduced and self.vector_axis in loop.axes:
             return VECTOR
         return PARALLEL if k == 0 else SERIAL
@@ -308,10 +336,8 @@ class _Nest:
             var = Var("j")
             index = start + Index.axis(var, extent)
             found = {**positions, **last.positions(index)}
-            kind = SERIAL if self.group.reduced and self.vector_axis not in last.axes else VECTOR
-            inner: Stmt = For(
-                var, extent, block(*self._sweep(phase, accumulators, found, row * last.extent + index)), kind
-            )
+            sweep = block(*self._sweep(phase, accumulators, found, row * last.extent + index))
+            inner: Stmt = For(var, extent, sweep, self._inner_kind(last))
             for chunk_var, count in chunk_loops:
                 inner = For(chunk_var, count, inner, SERIAL)
             body.append(inner)
@@ -321,7 +347,7 @@ class _Nest:
         return [nest]
 
     def _chunks(
-        self, loop: _LoopAxis, accumulators: dict[Node, Buffer]
+        self, loop: LoopAxis, accumulators: dict[Node, Buffer]
     ) -> list[tuple[Index, list[tuple[Var, int]], int]]:
         """Split a long sum into chunks: (start, loop over chunks, extent) for the whole ones and for the rest."""
         sums = any(n.op.name == "sum" and n.dtype.kind == "f" for n in accumulators)
@@ -366,9 +392,7 @@ class _Nest:
 
     def _compute(self, node: Node) -> list[Stmt]:
         position = place(self.group.axes[node], self.positions)
-        args: tuple[Expr, ...] = ()
-        if isinstance(node.op, Elementwise):
-            args = tuple(self._operand(i, position if i.ndim else ()) for i in node.inputs)
+        args = tuple(self._operand(i, position[: i.ndim]) for i in operands_met(node))
         checks, value = self.operands.compute(node, args, position)
         var = Var(f"{node.op.name}{len(self.values)}", node.dtype)
         self.values[node] = var
@@ -384,6 +408,15 @@ class _Nest:
 
     def _store(self, node: Node) -> Stmt:
         return self.operands.store(node, place(self.group.axes[node], self.positions), self.values[node])
+
+
+def _gathered_position(node: Node, position: Position) -> Position:
+    """Return where a gather reads, with variables for what the data say."""
+    source, *indices = node.inputs
+    axes, rank = node.attrs["axes"], indices[0].ndim
+    at = [known_index(i, position[:rank]) for i in indices]
+    named = [Index.axis(Var("at"), source.shape[a]) if i is None else i for a, i in zip(axes, at, strict=True)]
+    return indexed(axes, named, position[rank:])
 
 
 def _start(node: Node) -> object:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from graphc.ir.graph import Elementwise, Node, View, known_value
-from graphc.ir.index import Index, Position, flatten, source_position, trace
+from graphc.errors import Location
+from graphc.ir.graph import Elementwise, Gather, Node, View, known_value
+from graphc.ir.index import Index, Position, flatten, indexed, known_index, source_position, trace
 from graphc.ir.loops import Apply, Buffer, Check, Const, Expr, Let, Load, Stmt, Store, Var, add, apply, const
 from graphc.ir.types import BOOL, INT64, TensorType
 from graphc.lower.scalars import cast, scalar_expr
 from graphc.lower.work import Operand, Sites
+from graphc.ops.index import in_range
 
 
 class Operands:
@@ -53,12 +55,40 @@ class Operands:
         return Store(self.buffer(node), (flat.to_expr(),), value)
 
     def compute(self, node: Node, args: tuple[Expr, ...], position: Position) -> tuple[list[Stmt], Expr]:
-        """Return the value of an elementwise or padded node at a position, and what must be checked before."""
+        """Return the value of an elementwise, padded or gathered node at a position, and what comes before it."""
         if isinstance(node.op, View):
             return [], self._padded(node, position)
+        if isinstance(node.op, Gather):
+            return self._gathered(node, args, position)
         if isinstance(node.op, Elementwise) and node.op.scalar == "check_index":
-            return self._checked_index(node, cast(args[0], INT64))
+            size, wrap = node.attrs["size"], node.attrs["wrap"]
+            return self._checked_index(args[0], size, wrap, node.location)
         return [], scalar_expr(node, args)
+
+    def _gathered(self, node: Node, args: tuple[Expr, ...], position: Position) -> tuple[list[Stmt], Expr]:
+        """Read the source at indices that are checked here, unless they are known to be in range."""
+        source, *indices = node.inputs
+        axes, rank = node.attrs["axes"], indices[0].ndim
+        checks: list[Stmt] = []
+        at: list[Index] = []
+        for axis, index, arg in zip(axes, indices, args, strict=True):
+            found, place = self._index(node, index, arg, source.shape[axis], position[:rank])
+            checks += found
+            at.append(place)
+        return checks, self.read(source, indexed(axes, at, position[rank:]))
+
+    def _index(
+        self, node: Node, index: Node, value: Expr, size: int, position: Position
+    ) -> tuple[list[Stmt], Index]:
+        """Return one index of a gather as a position along an axis of `size`, and the statements that make it one."""
+        known = known_index(index, position)
+        if known is not None and known.range()[0] >= 0 and known.range()[1] < size:
+            return [], known
+        var = Var("at")
+        if in_range(index, size):
+            return [Let(var, cast(value, INT64))], Index.axis(var, size)
+        checks, checked = self._checked_index(value, size, node.attrs["wrap"], node.location)
+        return [*checks, Let(var, checked)], Index.axis(var, size)
 
     def _padded(self, node: Node, position: Position) -> Expr:
         """Read where the position lies inside the source, else give the fill."""
@@ -78,12 +108,15 @@ class Operands:
             return Load(element.buffer, element.index, inside, fill)
         return apply("select", inside, element, fill)
 
-    def _checked_index(self, node: Node, index: Expr) -> tuple[list[Stmt], Expr]:
-        size, wrap = node.attrs["size"], node.attrs["wrap"]
+    def _checked_index(
+        self, index: Expr, size: int, wrap: bool, location: Location | None
+    ) -> tuple[list[Stmt], Expr]:
+        """Return an index counted from the front, and the check that it is one."""
         given = Var("index")
+        wrap = wrap and index.dtype.kind == "i"  # an unsigned index too large for int64 must not look like -1
         least = apply("ge", given, Const(-size if wrap else 0))
         ok = apply("and", least, apply("lt", given, Const(size)))
-        checks: list[Stmt] = [Let(given, index), Check(ok, self.sites.add(node.location, node.attrs), given)]
+        checks: list[Stmt] = [Let(given, cast(index, INT64)), Check(ok, self.sites.add(location, size, wrap), given)]
         if not wrap:
             return checks, given
         return checks, apply("select", apply("lt", given, Const(0)), add(given, Const(size)), given)

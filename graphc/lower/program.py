@@ -17,6 +17,7 @@ from graphc.lower.gemm import lower_contraction
 from graphc.lower.math import FUNCTIONS
 from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
 from graphc.lower.nest import lower_loops
+from graphc.lower.scatter import lower_scatter
 from graphc.lower.schedule import array_of, reads, schedule, writes
 from graphc.lower.work import Launch, Loop, Operand, Site, Work
 from graphc.target import Target
@@ -143,6 +144,8 @@ class _Lowering:
         if group.kind is GroupKind.REGION:
             assert group.hero is not None
             return [Loop(group.hero, group.hero.attrs["body"])]
+        if group.kind is GroupKind.SCATTER:
+            return [lower_scatter(group, name)]
         if group.kind is GroupKind.OPAQUE:
             return [self._opaque(group, name)]
         return [lower_loops(group, name)]
@@ -157,7 +160,11 @@ class _Lowering:
         return Launch(Kernel(name, (*inputs, output), body), (*hero.inputs, hero), frozenset((hero,)))
 
     def _launch(self, work: Launch, refs: Mapping[object, Ref]) -> list[_Planned]:
-        return [_Planned(work, tuple(self._ref(o, refs) for o in work.operands))]
+        copies = [
+            _Planned(refs=(self._ref(source, refs), self._ref(target, refs)), nbytes=target.type.nbytes)
+            for target, source in work.copied
+        ]
+        return [*copies, _Planned(work, tuple(self._ref(o, refs) for o in work.operands))]
 
     def _loop(
         self, work: Loop, groups: Sequence[Group], refs: Mapping[object, Ref], scratch: Storage, depth: int

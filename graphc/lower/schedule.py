@@ -31,7 +31,7 @@ def array_of(operand: Operand) -> Operand:
 def reads(work: Work) -> list[Operand]:
     """Return the operands that work reads."""
     if isinstance(work, Launch):
-        return [o for o in work.operands if o not in work.writes]
+        return [o for o in work.operands if o not in work.writes] + [source for _, source in work.copied]
     return list(work.node.inputs)
 
 

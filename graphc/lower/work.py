@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
-
 from graphc.errors import Location
 from graphc.ir.graph import Graph, Node
 from graphc.ir.loops import Kernel
@@ -39,7 +37,8 @@ Operand = Node | Temporary
 class Launch:
     """One kernel on operands. Those in `writes` are written, the rest are read.
 
-    `same_index` are read only at the element that is written. `sites` are what the kernel's checks refer to.
+    `same_index` are read only at the element that is written. `sites` are what the kernel's checks refer to. `copied`
+    are pairs of an array that is written and one whose elements it holds before the kernel runs.
     """
 
     kernel: Kernel
@@ -47,6 +46,7 @@ class Launch:
     writes: frozenset[Operand]
     same_index: frozenset[Operand] = frozenset()
     sites: tuple[Site, ...] = ()
+    copied: tuple[tuple[Operand, Operand], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,6 @@ class Sites:
 
     found: list[Site] = field(default_factory=list)
 
-    def add(self, location: Location | None, attrs: Any) -> int:
-        self.found.append(Site(location, attrs["size"], attrs["wrap"]))
+    def add(self, location: Location | None, size: int, wrap: bool) -> int:
+        self.found.append(Site(location, size, wrap))
         return len(self.found) - 1

@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from graphc.errors import InternalError
-from graphc.ir.graph import Contraction, Elementwise, Graph, Node, Opaque, Reduction, Region, View, item
+from graphc.ir.graph import Contraction, Elementwise, Gather, Graph, Node, Opaque, Reduction, Region, Scatter, View, item
 from graphc.ir.groups import Axes, Group, GroupKind
-from graphc.ir.index import is_alias, source_of
+from graphc.ir.index import is_alias, operands_met, source_of
 from graphc.ir.loops import CHEAP
 from graphc.ops.shape import broadcast, inverse, reshape, transpose
 
@@ -104,7 +104,7 @@ class _Fusion:
 
     def _start(self, node: Node) -> _Draft:
         draft = _Draft(self.rank[node], self.rank[node], [node])
-        if isinstance(node.op, Elementwise | View):
+        if isinstance(node.op, Elementwise | View | Gather):
             draft.axes[node] = _own_axes(draft, node.shape)
         elif isinstance(node.op, Reduction):
             domain = _own_axes(draft, node.inputs[0].shape)
@@ -116,18 +116,20 @@ class _Fusion:
             draft.hero = node
             if isinstance(node.op, Contraction):
                 draft.axes[node] = _own_axes(draft, node.shape)
+            if isinstance(node.op, Scatter):
+                draft.axes[node] = _own_axes(draft, node.inputs[1].shape)  # the loops go over the updates
         self.group_of[node] = draft
         return draft
 
     def _join(self, node: Node, users: set[_Draft]) -> _Draft | None:
         """Add a node to the group of its users if that is legal and pays."""
-        if isinstance(node.op, Opaque | Region):
+        if isinstance(node.op, Opaque | Region | Scatter):
             return None
-        candidates = {self.group_of[r] for r, _ in self.readers[node] if _is_loop_node(r)}
+        candidates = {self.group_of[r] for r, o in self.readers[node] if _is_met(o, r)}
         if len(candidates) != 1:
             return None
         draft = candidates.pop()
-        if any(self.group_of[r] is draft and not _is_loop_node(r) for r, _ in self.readers[node]):
+        if any(self.group_of[r] is draft and not _is_met(o, r) for r, o in self.readers[node]):
             return None
         if len(draft.nodes) >= MAX_NODES:
             return None
@@ -149,10 +151,7 @@ class _Fusion:
         for reader, operand in self.readers[node]:
             if self.group_of[reader] is not draft:
                 continue
-            along = draft.domain.get(reader) or draft.axes[reader]
-            if not operand.ndim:
-                along = ()
-            axes = _through_views(operand, along)
+            axes = _through_views(operand, _met_along(operand, reader, draft))
             if axes is None or (found is not None and axes != found):
                 return None
             found = axes
@@ -257,10 +256,9 @@ class _Fusion:
             for reader, operand in self.readers[node]:
                 if self.group_of[reader] is not user:
                     continue
-                if not _is_loop_node(reader):
+                if not _is_met(operand, reader):
                     return None
-                along = user.domain.get(reader) or user.axes[reader]
-                there = _through_views(operand, along if operand.ndim else ())
+                there = _through_views(operand, _met_along(operand, reader, user))
                 if there is None:
                     return None
                 for a, b in zip(draft.axes[node], there, strict=True):
@@ -344,6 +342,8 @@ def _kind(draft: _Draft) -> GroupKind:
     if draft.hero is not None:
         if isinstance(draft.hero.op, Contraction):
             return GroupKind.CONTRACTION
+        if isinstance(draft.hero.op, Scatter):
+            return GroupKind.SCATTER
         return GroupKind.REGION if isinstance(draft.hero.op, Region) else GroupKind.OPAQUE
     return GroupKind.REDUCTION if draft.domain else GroupKind.POINTWISE
 
@@ -354,9 +354,14 @@ def _producer(operand: Node) -> Node:
     return source.inputs[0] if source.op is item else source
 
 
-def _is_loop_node(node: Node) -> bool:
-    """Whether a node reads its operands one element at a time, at the place where it computes."""
-    return isinstance(node.op, Elementwise | Reduction)
+def _is_met(operand: Node, reader: Node) -> bool:
+    """Whether a node reads an operand one element at a time, at the place where it computes, and nowhere else."""
+    return reader.inputs.count(operand) == operands_met(reader).count(operand)
+
+
+def _met_along(operand: Node, reader: Node, draft: _Draft) -> Axes:
+    """Return the axes of a group along which one of its nodes meets an operand."""
+    return (draft.domain.get(reader) or draft.axes[reader])[: operand.ndim]
 
 
 def _own_axes(draft: _Draft, shape: tuple[int, ...]) -> Axes:

@@ -1,22 +1,25 @@
 """Give every result, and every operand that a kernel needs as a plain array, memory of its own.
 
 A result may be an input, a constant, a view, or the same node as another result; an opaque op or a region reads whole
-arrays; a contraction reads strided ones. Where such a value is only a view, a `copy` node makes it a computed one.
+arrays; a contraction reads strided ones. Where such a value is only a view, a `copy` node makes it a computed one. The
+indices of a scatter are checked apart from it, so that it cannot fail when it has begun to write.
 """
 
 from __future__ import annotations
 
-from graphc.ir.graph import Contraction, Graph, Node, Opaque, Reduction, Region, item
+from graphc.ir.graph import Contraction, Graph, Node, Opaque, Reduction, Region, Scatter, item
 from graphc.ir.index import Index, flatten, is_alias, is_virtual, source_of, trace
 from graphc.ir.loops import Var
 from graphc.ir.rewrite import OnFire
-from graphc.ops.elementwise import copy
+from graphc.ops.elementwise import check_index, copy
+from graphc.ops.index import in_range
 from graphc.ops.shape import reshape
 
 
 def materialize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
     """Return the graph with copies where a view or a leaf cannot stand for an array; itself if it needs none."""
     copies: dict[Node, Node] = {}
+    checked: dict[tuple[Node, int, bool], Node] = {}
 
     def plain(node: Node) -> Node:
         if node not in copies:
@@ -34,6 +37,10 @@ def materialize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
             inputs = tuple([plain(i) if is_virtual(i) else i for i in inputs])
         elif isinstance(node.op, Contraction):
             inputs = tuple([i if _is_strided(i) else plain(i) for i in inputs])
+        elif isinstance(node.op, Scatter):
+            if not inputs[1].tensor_type.size:
+                return inputs[0]
+            inputs = (*inputs[:2], *_in_range(node, inputs, checked))
         elif isinstance(node.op, Reduction) and all(inputs[0].shape[k] == 1 for k in node.attrs["axis"]):
             return Node(reshape, inputs, {"shape": node.shape}, node.type, node.location)  # folds nothing
         attrs = node.attrs
@@ -54,6 +61,21 @@ def materialize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
         results.append(result if own else copied(result))
         taken.add(result)
     return graph.replace_results(results)
+
+
+def _in_range(node: Node, inputs: tuple[Node, ...], checked: dict[tuple[Node, int, bool], Node]) -> list[Node]:
+    """Return the indices of a scatter, each checked once."""
+    found = []
+    for axis, index in zip(node.attrs["axes"], inputs[2:], strict=True):
+        size, wrap = inputs[0].shape[axis], node.attrs["wrap"]
+        if not in_range(index, size):
+            key = (index, size, wrap)
+            if key not in checked:
+                attrs = {"size": size, "wrap": wrap}
+                checked[key] = Node(check_index, (index,), attrs, check_index.infer(index.type, **attrs), node.location)
+            index = checked[key]
+        found.append(index)
+    return found
 
 
 def _is_strided(node: Node) -> bool:

@@ -289,6 +289,59 @@ VIEWS = [
     Sample("concat", (Spec((5,)),), {"axis": 0}),
 ]
 
+# Reading and writing at positions that data give.
+
+
+def at(shape: tuple[int, ...], size: int, dtype: str = "i64", wrap: bool = False) -> Spec:
+    """Return index arrays into an axis of `size`; in all but tiny ones some indices stand twice."""
+    return Spec(shape, dtype, -size if wrap else 0, size - 1, strict=True)
+
+
+def gather(source: Spec, *indices: Spec, axes: tuple[int, ...] = (0,), wrap: bool = False) -> Sample:
+    return Sample("gather", (source, *indices), {"axes": axes, "wrap": wrap})
+
+
+def scatter(
+    combine: str, target: Spec, updates: Spec, *indices: Spec, axes: tuple[int, ...] = (0,), wrap: bool = False
+) -> Sample:
+    attrs = {"axes": axes, "wrap": wrap, "combine": combine}
+    return Sample("scatter", (target, updates, *indices), attrs)
+
+
+GATHERS = [
+    gather(Spec((7, 9)), at((5, 3), 2, wrap=True), wrap=True),
+    gather(Spec((7, 33), "f64"), at((20,), 7, "i32")),
+    gather(Spec((40,)), at((3, 17), 40, "u8")),
+    gather(Spec((5, 6, 17), "f64"), at((33,), 5, wrap=True), at((33,), 17, "i16", True), axes=(0, 2), wrap=True),
+    gather(Spec((5, 6, 17)), at((4, 1), 6), axes=(1,)),
+    gather(Spec((5, 6), "bool"), at((), 6), axes=(1,)),
+    gather(Spec((9,), "i8", -99, 99), at((), 9)),
+    gather(Spec((9, 3), "u16", 0, 99), at((0,), 9)),
+    gather(Spec((3, 0), "f64"), at((4,), 3)),
+    gather(Spec((1, 5)), at((6,), 1, wrap=True), wrap=True),
+    gather(Spec((3, 4, 5)), at((130,), 3), at((130,), 4), at((130,), 5), axes=(0, 1, 2)),
+]
+
+SCATTERS = [
+    scatter("add", Spec((7, 9)), Spec((5, 3, 9)), at((5, 3), 2, wrap=True), wrap=True),
+    scatter("add", Spec((7, 33), "f64"), Spec((20, 33), "f64"), at((20,), 7, "i32")),
+    scatter("add", Spec((40,), "i16", -9, 9), Spec((130,), "i16", -9, 9), at((130,), 40, "u8")),
+    scatter("add", Spec((5, 6), "f64"), Spec((5,), "f64"), at((), 6), axes=(1,)),
+    scatter("add", Spec((9, 3)), Spec((0, 3)), at((0,), 9)),
+    scatter("add", Spec((0, 3)), Spec((0, 3)), at((0,), 9)),
+    scatter("set", Spec((5, 6, 17), "f64"), Spec((33, 6), "f64"), at((33,), 5), at((33,), 17, "i16", True),
+            axes=(0, 2), wrap=True),
+    scatter("set", Spec((9,), "bool"), Spec((4, 3), "bool"), at((4, 3), 9)),
+    scatter("set", Spec((1,), "u8", 0, 9), Spec((), "u8", 0, 9), at((), 1)),
+    scatter("set", Spec((9, 18)), Spec((130, 18)), at((130,), 9)),
+    scatter("mul", Spec((9,), "f64", 0.5, 2), Spec((20,), "f64", 0.5, 2), at((20,), 9)),
+    scatter("mul", Spec((9, 4), "i32", -9, 9), Spec((5, 4), "i32", -9, 9), at((5,), 9)),
+    scatter("max", Spec((9, 17), "f64"), Spec((30, 17), "f64"), at((30,), 9)),
+    scatter("min", Spec((4, 9), "f64"), Spec((30, 4), "f64"), at((30,), 9), axes=(1,)),
+    scatter("max", Spec((9,), "bool"), Spec((5,), "bool"), at((5,), 9)),
+    scatter("min", Spec((9,), "u64", 0, 99), Spec((50,), "u64", 0, 99), at((50,), 9, "u64")),
+]  # fmt: skip
+
 # Contractions.
 
 
@@ -367,7 +420,7 @@ def _by_op(*groups: list[Sample]) -> dict[str, tuple[Sample, ...]]:
     return {op: tuple(listed) for op, listed in found.items()}
 
 
-SAMPLES = _by_op(ELEMENTWISE, CHOICES, CASTS, INDICES, REDUCTIONS, VIEWS, CONTRACTIONS, LOOPS)
+SAMPLES = _by_op(ELEMENTWISE, CHOICES, CASTS, INDICES, REDUCTIONS, VIEWS, GATHERS, SCATTERS, CONTRACTIONS, LOOPS)
 ALL = tuple([s for listed in SAMPLES.values() for s in listed])
 
 __all__ = ["ALL", "LEAVES", "SAMPLES", "Sample", "Spec", "samples", "shape"]
