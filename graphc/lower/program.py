@@ -18,7 +18,7 @@ from graphc.lower.math import FUNCTIONS
 from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
 from graphc.lower.nest import lower_loops
 from graphc.lower.scatter import lower_scatter
-from graphc.lower.schedule import array_of, reads, schedule, writes
+from graphc.lower.schedule import Schedule, array_of, reads, schedule, writes
 from graphc.lower.work import Launch, Loop, Operand, Site, Work
 from graphc.target import Target
 
@@ -105,13 +105,18 @@ class _Lowering:
         for value, variable in updates.items():
             if value in plan.in_place:
                 refs[_key(value)] = refs[variable]
-        for position, work in enumerate(plan.order):
+        dying = _dying_sources(plan, updates)
+        for position, work in reversed(list(enumerate(plan.order))):
             for operand in writes(work):
                 for key, type in _arrays(operand):
                     if key not in refs:
-                        storage = Storage(type.nbytes, parent=arena, first=position, last=position)
-                        storages.append(storage)
-                        refs[key] = Ref(storage)
+                        storages.append(Storage(type.nbytes, parent=arena, first=position, last=position))
+                        refs[key] = Ref(storages[-1])
+                    refs[key].storage.first = min(refs[key].storage.first, position)
+            if isinstance(work, Launch):
+                # The source of a copy that nothing else needs is computed where the copy would go.
+                refs.update({s: refs[_key(o)] for o, s in work.copied if s in dying.get(work, ()) and s not in refs})
+        storages.reverse()
         for value, variable in updates.items():
             if value not in plan.in_place and not _is_empty(value):
                 copies.append(_Planned(refs=(refs[_key(value)], refs[variable]), nbytes=value.tensor_type.nbytes))
@@ -236,6 +241,21 @@ class _Lowering:
         first = len(self.sites)
         self.sites += work.sites
         return Call(kernel, slots, tuple(range(first, len(self.sites))))
+
+
+def _dying_sources(plan: Schedule, updates: Mapping[Node, Node]) -> dict[Work, set[Operand]]:
+    """Return, for each kernel, the sources of its copies that kernels of this level write and no later one reads."""
+    written = {o for work in plan.order if isinstance(work, Launch) for o in work.writes}
+    last = {o: work for work in plan.order for o in reads(work)}
+    return {
+        work: {
+            s
+            for o, s in work.copied
+            if s in written - updates.keys() and last[s] is work and s not in work.operands and o not in plan.in_place
+        }
+        for work in plan.order
+        if isinstance(work, Launch) and work.copied
+    }
 
 
 def _key(operand: Operand) -> object:
