@@ -15,6 +15,7 @@ from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import OPS, Graph, Literal, Node, constant, items, literal, placeholder, variable
 from graphc.ir.types import Shape, TensorType
 from graphc.ops.control import parameter, scan
+from graphc.ops.index import COMBINE
 
 F32, F64, I32, I64, U8, BOOL = (np.dtype(n) for n in ("f4", "f8", "i4", "i8", "u1", "?"))
 EDGES = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, np.inf, -np.inf, np.nan, 1e-40, 1e38, 3.7)
@@ -65,7 +66,7 @@ class _Builder:
         steps: list[Callable[[], object]] = [
             self.unary, self.binary, self.binary, self.binary, self.with_number, self.with_number, self.choice,
             self.compare, self.cast, self.transpose, self.broadcast, self.broadcast, self.ones, self.concat,
-            self.extreme, self.repeat, self.iota,
+            self.extreme, self.repeat, self.iota, self.gather, self.scatter,
         ]  # fmt: skip
         if not self.symbolic:
             steps += [self.reshape, self.slice, self.embed, self.constant]
@@ -275,6 +276,42 @@ class _Builder:
             node = self.one_of(nodes)
             turned = node.inputs[::-1] if getattr(node.op, "commutative", False) else node.inputs
             self.add(node.op(*turned, **node.attrs))
+
+    # Reading and writing at positions that data give.
+
+    def places(self, source: Node) -> tuple[list[Node], dict]:
+        """Return index arrays into some axes of a node, and the attributes that go with them."""
+        axes = tuple(k for k in range(source.ndim) if self.rng.random() < 0.5) or (0,)
+        rows = self.shape()[:2]
+        return [self.index(rows, source.shape[a]) for a in axes], {"axes": axes, "wrap": bool(self.rng.random() < 0.5)}
+
+    def index(self, rows: Shape, size: Size) -> Node:
+        """Return indices in range: of an axis, a number, constants, or computed ones."""
+        kind = self.rng.random()
+        known = size if isinstance(size, int) else 1
+        if kind < 0.2 and size in rows:
+            return self.add(OPS["iota"](shape=rows, axis=rows.index(size), dtype=I64))
+        if kind < 0.4:
+            number = literal(int(self.rng.integers(max(known, 1))), I32)
+            return OPS["broadcast"](number, shape=rows, axes=()) if rows else number
+        if kind < 0.6 and all(isinstance(s, int) for s in rows):
+            return self.add(constant(value=Literal(self.rng.integers(0, max(known, 1), rows))))
+        return self.add(OPS["remainder"](self.array(rows, I64), max(known, 1)))
+
+    def gather(self) -> None:
+        x = self.node()
+        if x.ndim and 0 not in x.shape:
+            indices, attrs = self.places(x)
+            self.add(OPS["gather"](x, *indices, **attrs))
+
+    def scatter(self) -> None:
+        x = self.node()
+        if not x.ndim or 0 in x.shape:
+            return
+        indices, attrs = self.places(x)
+        updates = self.array(OPS["gather"](x, *indices, **attrs).shape, x.dtype)
+        combine = self.one_of([c for c, kinds in COMBINE.items() if x.dtype.kind in kinds])
+        self.add(OPS["scatter"](x, updates, *indices, **attrs, combine=combine))
 
     # Reductions, contractions, loops.
 

@@ -32,6 +32,7 @@ from graphc.ir.graph import (
 )
 from graphc.ir.types import BOOL, DTYPES, INT64, TensorType
 from graphc.ops.control import parameter, scan
+from graphc.ops.index import COMBINE
 from tests.agreement import is_exact
 from tests.ops.samples import SAMPLES
 
@@ -140,6 +141,7 @@ class _Builder:
             self.choice, self.compare, self.cast, self.transpose, self.broadcast, self.broadcast, self.reshape,
             self.slice, self.embed, self.concat, self.constant, self.iota, self.reduction, self.reduction,
             self.reduction, self.contraction, self.contraction, self.softmax, self.check_index, self.size, self.scan,
+            self.gather, self.scatter,
         ]  # fmt: skip
 
     # Choices.
@@ -298,6 +300,39 @@ class _Builder:
         x = self.node(lambda n: n.dtype.kind in "iu" and n.dtype.itemsize > 1)
         size = self.one_of(self.sizes)
         return OPS["check_index"](OPS["remainder"](x, size), size=size, wrap=self.chance(2))
+
+    # Reading and writing at positions that data give.
+
+    def places(self, source: Node) -> tuple[list[Node], dict[str, Any]]:
+        """Return index arrays into some axes of a node, and the attributes that go with them."""
+        axes = [a for a in range(source.ndim) if self.chance(2)] or [self.choices.integer(0, source.ndim - 1)]
+        rows = self.shape()[:2]
+        wrap = self.chance(2)
+        return [self.index(rows, source.shape[a], wrap) for a in axes], {"axes": tuple(axes), "wrap": wrap}
+
+    def index(self, rows: tuple[int, ...], size: int, wrap: bool) -> Node:
+        fitting = [k for k, extent in enumerate(rows) if extent <= size]
+        if fitting and self.chance(4):
+            return self.add(OPS["iota"](shape=rows, axis=self.one_of(fitting), dtype=INT64))
+        if self.chance(4):
+            rng = np.random.default_rng(self.choices.integer(0, 100))
+            return self.add(constant(value=Literal(rng.integers(-size if wrap else 0, size, rows))))
+        index = OPS["remainder"](self.array(rows, INT64), size)
+        return self.add(OPS["sub"](index, size) if wrap and self.chance(2) else index)
+
+    def gather(self) -> Node:
+        x = self.node(lambda n: n.ndim > 0)
+        indices, attrs = self.places(x)
+        return OPS["gather"](x, *indices, **attrs)
+
+    def scatter(self) -> Node | None:
+        x = self.node(lambda n: n.ndim > 0)
+        indices, attrs = self.places(x)
+        shape = OPS["gather"](x, *indices, **attrs).shape
+        combine = self.one_of([c for c, kinds in COMBINE.items() if x.dtype.kind in kinds])
+        if math.prod(shape) > MOST_ELEMENTS or (combine == "mul" and math.prod(shape) > 16):
+            return None
+        return OPS["scatter"](x, self.array(shape, x.dtype), *indices, **attrs, combine=combine)
 
     def softmax(self) -> Node:
         """Return a chain in which rows are folded twice and met by what they were."""

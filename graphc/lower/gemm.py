@@ -381,9 +381,7 @@ class _Contraction:
                 result = value
             else:
                 args = tuple(
-                    values[source_of(i)]
-                    if source_of(i) in values
-                    else self.operands.read(i, position[: i.ndim])
+                    values[source_of(i)] if source_of(i) in values else self.operands.read(i, position[: i.ndim])
                     for i in operands_met(node)
                 )
                 checks, result = self.operands.compute(node, args, position)

@@ -77,9 +77,7 @@ class Operands:
             at.append(place)
         return checks, self.read(source, indexed(axes, at, position[rank:]))
 
-    def _index(
-        self, node: Node, index: Node, value: Expr, size: int, position: Position
-    ) -> tuple[list[Stmt], Index]:
+    def _index(self, node: Node, index: Node, value: Expr, size: int, position: Position) -> tuple[list[Stmt], Index]:
         """Return one index of a gather as a position along an axis of `size`, and the statements that make it one."""
         known = known_index(index, position)
         if known is not None and known.range()[0] >= 0 and known.range()[1] < size:
@@ -108,9 +106,7 @@ class Operands:
             return Load(element.buffer, element.index, inside, fill)
         return apply("select", inside, element, fill)
 
-    def _checked_index(
-        self, index: Expr, size: int, wrap: bool, location: Location | None
-    ) -> tuple[list[Stmt], Expr]:
+    def _checked_index(self, index: Expr, size: int, wrap: bool, location: Location | None) -> tuple[list[Stmt], Expr]:
         """Return an index counted from the front, and the check that it is one."""
         given = Var("index")
         wrap = wrap and index.dtype.kind == "i"  # an unsigned index too large for int64 must not look like -1

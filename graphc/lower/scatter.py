@@ -68,9 +68,7 @@ class _Scatter(Nest):
         if node is not self.hero:
             return super()._written(node, positions)
         at = [known_index(i, self._row(positions)) for i in self.indices]
-        named = [
-            Index.axis(Var("at"), node.shape[a]) if i is None else i for a, i in zip(self.along, at, strict=True)
-        ]
+        named = [Index.axis(Var("at"), node.shape[a]) if i is None else i for a, i in zip(self.along, at, strict=True)]
         return flatten(indexed(self.along, named, self._column(positions)), node.shape)
 
     def _row(self, positions: dict[int, Index]) -> Position:

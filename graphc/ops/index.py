@@ -87,9 +87,7 @@ def _infer_scatter(
 
 
 def _positions(shape: tuple[int, ...], indices: tuple[Any, ...], axes: tuple[int, ...], wrap: bool) -> tuple[Any, ...]:
-    return tuple(
-        [check_index.reference(i, size=shape[a], wrap=wrap) for i, a in zip(indices, axes, strict=True)]
-    )
+    return tuple([check_index.reference(i, size=shape[a], wrap=wrap) for i, a in zip(indices, axes, strict=True)])
 
 
 def _reference_gather(x: Any, *indices: Any, axes: tuple[int, ...], wrap: bool) -> Any:
@@ -130,9 +128,7 @@ def _vjp_gather(ct: Node, out: Node, x: Node, *indices: Node) -> tuple[Node | No
     return (scatter(zeros(x.tensor_type), ct, *indices, **out.attrs, combine="add"), *[None] * len(indices))
 
 
-def _vjp_scatter(
-    ct: Node, out: Node, target: Node, updates: Node, *indices: Node
-) -> tuple[Node | None, ...]:
+def _vjp_scatter(ct: Node, out: Node, target: Node, updates: Node, *indices: Node) -> tuple[Node | None, ...]:
     where = {"axes": out.attrs["axes"], "wrap": out.attrs["wrap"]}
     rule = _RULES[out.attrs["combine"]]
     return (*rule(ct, out, target, updates, indices, where), *[None] * len(indices))

@@ -21,9 +21,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from graphc.errors import InternalError
-from graphc.ir.graph import Contraction, Elementwise, Gather, Graph, Node, Opaque, Reduction, Region, Scatter, View, item
+from graphc.ir.graph import (
+    Contraction,
+    Elementwise,
+    Gather,
+    Graph,
+    Node,
+    Opaque,
+    Reduction,
+    Region,
+    Scatter,
+    View,
+    item,
+)
 from graphc.ir.groups import Axes, Group, GroupKind
-from graphc.ir.index import is_alias, operands_met, source_of
+from graphc.ir.index import is_alias, is_virtual, operands_met, source_of
 from graphc.ir.loops import CHEAP
 from graphc.ops.shape import broadcast, inverse, reshape, transpose
 
@@ -158,6 +170,8 @@ class _Fusion:
         return found
 
     def _join_elementwise(self, node: Node, draft: _Draft, placement: Axes, is_stored: bool) -> _Draft | None:
+        if draft.hero is not None and isinstance(draft.hero.op, Scatter) and _reads_target(node, draft.hero):
+            return None
         present = {a for a in placement if a is not None}
         everywhere = present == set(range(len(draft.extents)))
         per_row = present == draft.kept
@@ -357,6 +371,12 @@ def _producer(operand: Node) -> Node:
 def _is_met(operand: Node, reader: Node) -> bool:
     """Whether a node reads an operand one element at a time, at the place where it computes, and nowhere else."""
     return reader.inputs.count(operand) == operands_met(reader).count(operand)
+
+
+def _reads_target(node: Node, scatter: Node) -> bool:
+    """Whether a node reads the array that a scatter could write in place, if none of its updates did."""
+    target = scatter.inputs[0]
+    return not is_virtual(target) and any(source_of(i) is target for i in node.inputs)
 
 
 def _met_along(operand: Node, reader: Node, draft: _Draft) -> Axes:
