@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
 from graphc.errors import Location
 from graphc.ir.graph import Graph, Node
 from graphc.ir.loops import Kernel

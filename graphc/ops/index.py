@@ -20,7 +20,7 @@ import numpy as np
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
-from graphc.ir.graph import Gather, Node, Scatter, known_value, literal
+from graphc.ir.graph import Gather, Node, Scatter, known_value
 from graphc.ir.index import source_of
 from graphc.ir.types import INT64, Shape, TensorType
 from graphc.ops.control import zeros
