@@ -210,9 +210,7 @@ cbrt: Elementwise = elementwise(
     "cbrt", same(FLOATS), np.cbrt, (lambda ct, out, x: ct / (out * out * 3.0),), doc="The cube root."
 )
 exp: Elementwise = elementwise("exp", same(FLOATS), np.exp, (lambda ct, out, x: ct * out,))
-expm1: Elementwise = elementwise(
-    "expm1", same(FLOATS), np.expm1, (lambda ct, out, x: ct * (out + 1.0),), doc="exp(x) - 1."
-)
+expm1: Elementwise = elementwise("expm1", same(FLOATS), np.expm1, (lambda ct, out, x: ct * exp(x),), doc="exp(x) - 1.")
 log: Elementwise = elementwise("log", same(FLOATS), np.log, (lambda ct, out, x: ct / x,))
 log1p: Elementwise = elementwise(
     "log1p", same(FLOATS), np.log1p, (lambda ct, out, x: ct / (x + 1.0),), doc="log(1 + x)."
@@ -289,6 +287,29 @@ erfc: Elementwise = elementwise(
     _each(math.erfc),
     (lambda ct, out, x: ct * (exp(-(x * x)) * (-2.0 / math.sqrt(math.pi))),),
     doc="1 - erf(x).",
+)
+
+
+def _erfcx(x: float) -> float:
+    if x < -26.7:
+        return math.inf
+    if x < 8.0:
+        # exp(x*x) with a square that is exact: x = head + (x - head).
+        head = math.floor(x * 16.0) / 16.0
+        return math.exp(head * head) * math.exp((x - head) * (x + head)) * math.erfc(x)
+    # A continued fraction (Abramowitz and Stegun 7.1.14), whose terms beyond these change nothing for x >= 8.
+    denominator = x
+    for k in range(50, 0, -1):
+        denominator = x + 0.5 * k / denominator
+    return 1.0 / (denominator * math.sqrt(math.pi))
+
+
+erfcx: Elementwise = elementwise(
+    "erfcx",
+    same(FLOATS),
+    _each(_erfcx),
+    (lambda ct, out, x: ct * (x * out * 2.0 - 2.0 / math.sqrt(math.pi)),),
+    doc="exp(x*x) * erfc(x), which falls as slowly as 1/x.",
 )
 
 # Comparisons and choice.

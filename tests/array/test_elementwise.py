@@ -51,6 +51,7 @@ UNARY = {
     "softplus": (lambda x: np.logaddexp(x, 0), LINE),
     "erf": (scipy.special.erf, LINE),
     "erfc": (scipy.special.erfc, LINE),
+    "erfcx": (scipy.special.erfcx, LINE),
     "floor": (np.floor, LINE + 0.1),
     "ceil": (np.ceil, LINE + 0.1),
     "trunc": (np.trunc, LINE + 0.1),

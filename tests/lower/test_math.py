@@ -9,10 +9,15 @@ import pytest
 from graphc.ir.interpret import evaluate
 from graphc.ir.loops import PRIMITIVES, Apply, Const, Var, walk_expressions
 from graphc.ir.types import FLOAT32, FLOAT64
-from graphc.lower.math import FUNCTIONS
+from graphc.lower.math import BINARY, FUNCTIONS
 
 BOUNDS = {FLOAT32: 1.5, FLOAT64: 2.0}
 INF, NAN = np.inf, np.nan
+
+
+def scaled_erfc(x):
+    return mp.exp(x * x) * mp.erfc(x) if x < 1000 else (1 - 1 / (2 * x * x) + 3 / (4 * x**4)) / (x * mp.sqrt(mp.pi))
+
 
 EXACT = {
     "exp": mp.exp,
@@ -26,11 +31,13 @@ EXACT = {
     "log1p": mp.log1p,
     "softplus": lambda x: mp.log1p(mp.exp(x)),
     "erf": mp.erf,
+    "erfc": mp.erfc,
+    "erfcx": lambda x: scaled_erfc(max(x, -60)),
     "sin": mp.sin,
     "cos": mp.cos,
     "pow": mp.power,
 }
-GROWING = {"exp", "exp2", "expm1", "sigmoid", "tanh", "softplus", "erf"}
+GROWING = {"exp", "exp2", "expm1", "sigmoid", "tanh", "softplus", "erf", "erfc"}
 """Beyond 2000 these have reached their limits, or increase with x itself."""
 
 DOMAINS = {
@@ -45,6 +52,8 @@ DOMAINS = {
     "log1p": [(-1, 3), (-0.1, 0.1)],
     "softplus": [(-110, 20), (-750, 40)],
     "erf": [(-4, 4), (-1.1, 1.1), (-6, 6)],
+    "erfc": [(-1, 11), (-7, 28), (-1, 1)],
+    "erfcx": [(-9.5, 9), (-27, 30), (-1, 1)],
     "sin": [(-10, 10), (-1000, 1000)],
     "cos": [(-10, 10), (-1000, 1000)],
 }
@@ -61,11 +70,13 @@ SEAMS = {
     "log1p": [-0.29289322, 0.41421356, 1.82842712, -1, 2.0**-31, 2.0**-60, 2.0**127, 2.0**1023],
     "softplus": [0, -0.8814, 23, 52, -40, -103.97208, -104, -745.1332191019411, -746],
     "erf": [0.85, 1, 3.83, 3.95, 5.92, 5.95, 2.0**-31, 2.0**-60],
+    "erfc": [0.5, 9.19, 10.054, 10.2, 10.5, 26.5, 27.22, 27.3, 28, 2.0**-31, 2.0**-60],
+    "erfcx": [0.5, 9.38, 26.628, 16, 64, 2.0**-31, 2.0**-60],
     "sin": [0.75, 0.78539816, 1.57079632679, 3.14159265359, 11.0, 22.0, 355.0, 1e22, 5.319372648326541e255],
     "cos": [0.75, 0.78539816, 1.57079632679, 3.14159265359, 11.0, 22.0, 355.0, 1e22, 5.319372648326541e255],
 }
-UNARY = sorted(key for key in FUNCTIONS if key[0] != "pow")
-BINARY = sorted(key for key in FUNCTIONS if key[0] == "pow")
+UNARY = sorted(key for key in FUNCTIONS if key[0] not in BINARY)
+POWERS = sorted(key for key in FUNCTIONS if key[0] == "pow")
 
 
 def run(key, *columns):
@@ -126,6 +137,8 @@ def exact_value(name, *arguments):
             return mp.power(x, int(y) if y == mp.floor(y) else y)
         magnitude = mp.exp(2000 if logarithm > 0 else -2000)
         return -magnitude if x < 0 and y % 2 == 1 else magnitude
+    if name == "hypot":
+        return mp.hypot(*arguments)
     (x,) = arguments
     if name == "softplus" and x > 2000:
         return x
@@ -173,7 +186,7 @@ def test_error_of(key):
     assert error <= BOUNDS[dtype], at
 
 
-@pytest.mark.parametrize("key", BINARY, ids=lambda key: f"{key[0]}-{key[1]}")
+@pytest.mark.parametrize("key", POWERS, ids=lambda key: f"{key[0]}-{key[1]}")
 def test_error_of_pow(key):
     error, at = worst(key, *pairs(key[1]))
     assert error <= BOUNDS[key[1]], at
@@ -200,6 +213,30 @@ def test_error_near_multiples_of_half_pi(name, dtype):
     x = near_multiples_of_half_pi(dtype)
     error, at = worst((name, dtype), x)
     assert error <= BOUNDS[dtype], at
+
+
+def sides(dtype):
+    """Return arguments of hypot: all magnitudes, of one size and of others."""
+    rng = np.random.default_rng(7)
+    info = np.finfo(dtype)
+    patterns = bit_patterns(dtype, 2000, rng)
+    near = narrowed(rng.uniform(-2, 2, (2, 2000)), dtype)
+    exponents = rng.integers(info.minexp - info.nmant, info.maxexp - 1, 2000).astype(np.int32)
+    columns = [(patterns, np.roll(patterns, 1)), tuple(near), tuple(np.ldexp(near, exponents))]
+    columns.append((np.ldexp(near[0], exponents), np.ldexp(near[1], exponents - info.nmant // 2)))
+    return tuple(np.concatenate(column) for column in zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
+def test_error_of_hypot(dtype):
+    error, at = worst(("hypot", dtype), *sides(dtype))
+    assert error <= 1.0, at
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
+def test_special_values_of_hypot(dtype):
+    rows = [((INF, NAN), INF), ((NAN, -INF), INF), ((NAN, 1), NAN), ((0.0, -0.0), 0.0), ((-3, 4), 5), ((-0.0, -2), 2)]
+    assert_special(("hypot", dtype), [*rows, ((INF, 1), INF), ((2.0**-126, 0), 2.0**-126)])
 
 
 # NumPy's tables, correctly rounded results at chosen points.
@@ -256,6 +293,8 @@ SPECIAL = {
     "log1p": [(0.0, 0.0), (-0.0, -0.0), (-1, -INF), (-1.5, NAN), (-INF, NAN), (INF, INF), (-1e-40, -1e-40)],
     "softplus": [(-INF, 0.0), (INF, INF), (-1e30, 0.0), (1e30, 1e30)],
     "erf": [(0.0, 0.0), (-0.0, -0.0), (-INF, -1), (INF, 1), (7, 1), (-1e30, -1)],
+    "erfc": [(0.0, 1), (-0.0, 1), (-INF, 2), (INF, 0.0), (30, 0.0), (-1e30, 2), (1e30, 0.0)],
+    "erfcx": [(0.0, 1), (-0.0, 1), (-INF, INF), (INF, 0.0), (-30, INF), (-1e30, INF)],
     "sin": [(0.0, 0.0), (-0.0, -0.0), (INF, NAN), (-INF, NAN), (1e-40, 1e-40)],
     "cos": [(0.0, 1), (-0.0, 1), (INF, NAN), (-INF, NAN), (1e-40, 1)],
 }
@@ -286,7 +325,7 @@ def test_special_values_of(key):
     assert_special(key, [((x,), want) for x, want in SPECIAL[key[0]]] + [((NAN,), NAN)])
 
 
-@pytest.mark.parametrize("key", BINARY, ids=lambda key: f"{key[0]}-{key[1]}")
+@pytest.mark.parametrize("key", POWERS, ids=lambda key: f"{key[0]}-{key[1]}")
 def test_special_values_of_pow(key):
     largest = float(np.finfo(key[1]).max)
     # What does not over- or underflow in float64 is left out there.

@@ -177,6 +177,7 @@ ELEMENTWISE = [
     *elementwise("relu", 1, FLOATS),
     *elementwise("erf", 1, FLOATS),
     *elementwise("erfc", 1, FLOATS),
+    *elementwise("erfcx", 1, FLOATS),
     *[s for op in ("lt", "le", "gt", "ge", "eq", "ne") for s in elementwise(op, 2, ANY, (-3, 3))],
     *[
         s

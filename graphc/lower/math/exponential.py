@@ -32,7 +32,7 @@ _EXP = {
 }  # fmt: skip
 
 
-def _reduce_exp(x: Term) -> tuple[Term, Term]:
+def reduce_exp(x: Term) -> tuple[Term, Term]:
     """Return r and k (in the low bits) with x = k ln(2) + r, |r| <= ln(2)/2."""
     form = format_of(x)
     k, k_bits = rounded(x, LOG2_E[x.dtype][0])
@@ -46,13 +46,13 @@ def exp_slope(r: Term) -> Term:
 
 def _exp_moderate(x: Term) -> Term:
     """Return exp(x) where it is a normal number."""
-    r, k = _reduce_exp(x)
+    r, k = reduce_exp(x)
     return fma(r, exp_slope(r), 1.0) * power_of_two(k, x.dtype)
 
 
 def exp(x: Term) -> Term:
     form = format_of(x)
-    r, k = _reduce_exp(minimum(maximum(x, form.exp_lowest), form.exp_highest))
+    r, k = reduce_exp(minimum(maximum(x, form.exp_lowest), form.exp_highest))
     scale, scale_too = power_of_two_factors(k, x.dtype)
     # A result of 0 must not come from multiplying small numbers: that is slow.
     return fma(r, exp_slope(r), 1.0) * scale * select(x < form.exp_lowest, 0.0, scale_too)
@@ -88,7 +88,7 @@ def expm1(x: Term) -> Term:
 
 def exp_pair(x: Term) -> tuple[Term, Term, Term]:
     """Return p, what it lacks, and k (in the low bits), with exp(x) = p 2^k."""
-    r, k = _reduce_exp(x)
+    r, k = reduce_exp(x)
     slope = exp_slope(r)
     p = fma(r, slope, 1.0)
     return p, fma(r, slope, 1.0 - p), k
