@@ -33,9 +33,8 @@ class Operands:
 
     def load(self, source: Node, position: Position) -> Expr:
         """Return the element of an array in memory."""
-        value = known_value(source)
-        if value is not None and value.size == 1:
-            return const(value.reshape(()).item(), source.dtype)
+        if is_number(source):
+            return const(_number(source), source.dtype)
         flat = flatten(position, source.shape)
         self.read_exactly.setdefault(source, set()).add(flat)
         return Load(self.buffer(source), (flat.to_expr(),))
@@ -120,6 +119,18 @@ class Operands:
 
 def _both(a: Expr, b: Expr) -> Expr:
     return b if isinstance(a, Const) and a.value else Apply("and", (a, b), BOOL)
+
+
+def is_number(node: Node) -> bool:
+    """Whether a node is a constant of one element, which kernels contain instead of reading it."""
+    value = known_value(node)
+    return value is not None and value.size == 1
+
+
+def _number(node: Node) -> object:
+    value = known_value(node)
+    assert value is not None
+    return value.reshape(()).item()
 
 
 def place(axes: tuple[int | None, ...], positions: dict[int, Index]) -> Position:

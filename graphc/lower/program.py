@@ -10,7 +10,6 @@ import numpy as np
 from graphc.errors import InternalError
 from graphc.ir.graph import Graph, Node, Opaque, item, known_value
 from graphc.ir.groups import Group, GroupKind
-from graphc.ir.intern import kernel_key
 from graphc.ir.loops import Buffer, Call, Copy, Kernel, Program, Region, Repeat, Slot, Step
 from graphc.ir.types import TensorType, TupleType
 from graphc.lower.gemm import lower_contraction
@@ -19,6 +18,7 @@ from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
 from graphc.lower.nest import lower_loops
 from graphc.lower.scatter import lower_scatter
 from graphc.lower.schedule import Schedule, array_of, reads, schedule, writes
+from graphc.lower.shared import SharedKernels
 from graphc.lower.work import Launch, Loop, Operand, Site, Work
 from graphc.target import Target
 
@@ -54,7 +54,8 @@ class _Lowering:
         self.target = target
         self.constants: list[np.ndarray] = []
         self.constant_refs: dict[Node, Ref] = {}
-        self.kernels: dict[str, Kernel] = {}
+        self.kernels: dict[Kernel, None] = {}
+        self.shared = SharedKernels(self._group)
         self.sites: list[Site] = []
         self.live_bytes = 0
 
@@ -71,7 +72,7 @@ class _Lowering:
         steps = self._steps(planned)
         program = Program(
             name=graph.name,
-            kernels=tuple(self.kernels.values()),
+            kernels=tuple(self.kernels),
             steps=steps,
             inputs=tuple(i.tensor_type for i in graph.inputs),
             outputs=tuple(o.tensor_type for o in graph.outputs),
@@ -95,7 +96,7 @@ class _Lowering:
     ) -> list[_Planned]:
         """Plan the steps of a level; `refs` knows what is given, `updates` maps new values to what they replace."""
         bodies = {g.hero: g.body for g in groups if g.kind is GroupKind.REGION}
-        works = [w for k, g in enumerate(groups) for w in self._works(g, k)]
+        works = [w for g in groups for w in self._works(g)]
         plan = schedule(works, {v: n for v, n in updates.items() if array_of(v) is v and not _is_empty(v)})
         storages: list[Storage] = []
         copies: list[_Planned] = []
@@ -139,16 +140,20 @@ class _Lowering:
             self.live_bytes = live_bytes(storages)
         return planned + copies
 
-    def _works(self, group: Group, number: int) -> list[Work]:
+    def _works(self, group: Group) -> Sequence[Work]:
         if all(_is_empty(o) for o in group.outputs):
             return []
-        names = list(dict.fromkeys(n.op.name for n in group.nodes))
-        name = "_".join(names[:4]) + ("_etc" if len(names) > 4 else "")
-        if group.kind is GroupKind.CONTRACTION:
-            return list(lower_contraction(group, name, self.target))
         if group.kind is GroupKind.REGION:
             assert group.hero is not None
             return [Loop(group.hero, group.hero.attrs["body"])]
+        return self.shared.launches(group)
+
+    def _group(self, group: Group) -> list[Launch]:
+        """Lower a group that is like none before."""
+        names = list(dict.fromkeys(n.op.name for n in group.nodes))
+        name = "_".join(names[:4]) + ("_etc" if len(names) > 4 else "")
+        if group.kind is GroupKind.CONTRACTION:
+            return lower_contraction(group, name, self.target)
         if group.kind is GroupKind.SCATTER:
             return [lower_scatter(group, name)]
         if group.kind is GroupKind.OPAQUE:
@@ -166,8 +171,9 @@ class _Lowering:
 
     def _launch(self, work: Launch, refs: Mapping[object, Ref]) -> list[_Planned]:
         copies = [
-            _Planned(refs=(self._ref(source, refs), self._ref(target, refs)), nbytes=target.type.nbytes)
+            _Planned(refs=(self._ref(source, refs), self._ref(target, refs)), nbytes=type.nbytes)
             for target, source in work.copied
+            for _, type in _arrays(target)
         ]
         return [*copies, _Planned(work, tuple(self._ref(o, refs) for o in work.operands))]
 
@@ -237,10 +243,10 @@ class _Lowering:
         return tuple(steps)
 
     def _call(self, work: Launch, slots: tuple[Slot, ...]) -> Call:
-        kernel = self.kernels.setdefault(kernel_key(work.kernel), work.kernel)
+        self.kernels[work.kernel] = None
         first = len(self.sites)
         self.sites += work.sites
-        return Call(kernel, slots, tuple(range(first, len(self.sites))))
+        return Call(work.kernel, slots, tuple(range(first, len(self.sites))))
 
 
 def _dying_sources(plan: Schedule, updates: Mapping[Node, Node]) -> dict[Work, set[Operand]]:

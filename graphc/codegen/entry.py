@@ -1,0 +1,235 @@
+"""The entry point of a program: the function that runs its steps.
+
+    i32 NAME(ptr slots, ptr failure)
+
+`slots` points to the addresses of the inputs, outputs, states, constants and the arena, in this order. The result is 0,
+or 1 when a Check failed; then failure[0] is its site in the program and failure[1] the value it carries.
+
+Few steps in a row are straight code. Many would cost LLVM more time than all kernels: they become a loop over a table,
+in which a row is a function and numbers for it. The numbers are where the step's sites begin in the table of sites,
+then for each array its slot, its offset, and its bytes per iteration of each loop around the table; of a copy also how
+much to copy. The function finds the addresses and calls the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate, groupby
+
+from graphc.ir.loops import Call, Check, Copy, Kernel, Program, Region, Repeat, Slot, Step, walk
+
+TABLE_STEPS = 24
+"""Steps in a row from which on a table pays."""
+
+MEMCPY = "@llvm.memcpy.p0.p0.i64"
+MEMCPY_DECLARATION = f"declare void {MEMCPY}(ptr, ptr, i64, i1)"
+
+
+class EntryEmitter:
+    """The entry point under way; `constants` and `declarations` are what it needs besides."""
+
+    def __init__(self, program: Program, symbols: dict[Kernel, str]) -> None:
+        self.program = program
+        self.symbols = symbols
+        self.can_fail = {k: any(isinstance(s, Check) for s in walk(k.body)) for k in program.kernels}
+        counts = (len(program.inputs), len(program.outputs), len(program.state), len(program.constants), 1)
+        self.first_slot = dict(zip(Region, accumulate(counts, initial=0), strict=False))
+        self.lines: list[str] = []
+        self.bases: dict[int, str] = {}
+        self.base_lines: list[str] = []
+        self.constants: list[str] = []
+        self.declarations: dict[str, None] = {}
+        self.row_functions: dict[str, list[str]] = {}
+        self.label = "entry"
+        self._count = 0
+
+    def emit(self) -> list[str]:
+        """Return the lines of the entry point, and of the functions that its tables name."""
+        self._steps(self.program.steps, ())
+        self.lines.append("  ret i32 0")
+        head = [f"define i32 @{self.program.name}(ptr %slots, ptr %failure) nounwind {{", "entry:"]
+        others = [line for lines in self.row_functions.values() for line in lines]
+        return [*others, *head, *self.base_lines, *self.lines, "}"]
+
+    def _fresh(self) -> str:
+        self._count += 1
+        return f"e{self._count}"
+
+    def _define(self, text: str) -> str:
+        name = f"%{self._fresh()}"
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def _steps(self, steps: Sequence[Step], counters: tuple[str, ...]) -> None:
+        for _, run in groupby(steps, lambda s: isinstance(s, Repeat)):
+            together = list(run)
+            straight = [s for s in together if not isinstance(s, Repeat)]
+            if len(straight) >= TABLE_STEPS:
+                self._table(straight, counters)
+                continue
+            for step in together:
+                self._step(step, counters)
+
+    def _step(self, step: Step, counters: tuple[str, ...]) -> None:
+        if isinstance(step, Call):
+            self._call(step, counters)
+        elif isinstance(step, Copy):
+            self._copy(step, counters)
+        else:
+            self._loop(step.extent, lambda counter: self._steps(step.steps, (*counters, counter)))
+
+    # Straight code.
+
+    def _slot(self, slot: Slot) -> int:
+        return self.first_slot[slot.region] + slot.index
+
+    def _base(self, slot: int) -> str:
+        """Return an address of `slots`, loaded once at the beginning."""
+        if slot not in self.bases:
+            place, name = f"%{self._fresh()}", f"%{self._fresh()}"
+            self.base_lines += [
+                f"  {place} = getelementptr ptr, ptr %slots, i64 {slot}",
+                f"  {name} = load ptr, ptr {place}",
+            ]
+            self.bases[slot] = name
+        return self.bases[slot]
+
+    def _address(self, slot: Slot, counters: tuple[str, ...]) -> str:
+        address = self._base(self._slot(slot))
+        if slot.offset:
+            address = self._define(f"getelementptr i8, ptr {address}, i64 {slot.offset}")
+        for stride, counter in zip(slot.strides, counters, strict=False):
+            if stride:
+                scaled = self._define(f"mul i64 {counter}, {stride}")
+                address = self._define(f"getelementptr i8, ptr {address}, i64 {scaled}")
+        return address
+
+    def _call(self, step: Call, counters: tuple[str, ...]) -> None:
+        args = ", ".join([*[f"ptr {self._address(slot, counters)}" for slot in step.args], "ptr %failure"])
+        call = f"call i32 {self.symbols[step.kernel]}({args})"
+        if not self.can_fail[step.kernel]:
+            self.lines.append(f"  {call}")
+            return
+        table = self._numbers("sites", step.sites)
+        self._leave_if(self._define(call), lambda: table)
+
+    def _leave_if(self, failed: str, sites: Callable[[], str]) -> None:
+        """Return 1 where a call failed; sites() is the address of the program's sites in the order of the kernel's."""
+        bad = self._define(f"icmp ne i32 {failed}, 0")
+        fail, proceed = self._fresh(), self._fresh()
+        self.lines += [f"  br i1 {bad}, label %{fail}, label %{proceed}", f"{fail}:"]
+        local = self._define("load i64, ptr %failure")
+        place = self._define(f"getelementptr i64, ptr {sites()}, i64 {local}")
+        site = self._define(f"load i64, ptr {place}")
+        self.lines += [f"  store i64 {site}, ptr %failure", "  ret i32 1", f"{proceed}:"]
+        self.label = proceed
+
+    def _numbers(self, name: str, numbers: Sequence[int]) -> str:
+        """Return the address of constant numbers."""
+        return self._array(name, "i64", map(str, numbers))
+
+    def _array(self, name: str, kind: str, elements: Iterable[str]) -> str:
+        items = [f"{kind} {e}" for e in elements]
+        table = f"@{name}{len(self.constants)}"
+        self.constants.append(f"{table} = private constant [{len(items)} x {kind}] [{', '.join(items)}]")
+        return table
+
+    def _copy(self, step: Copy, counters: tuple[str, ...]) -> None:
+        source, target = self._address(step.source, counters), self._address(step.target, counters)
+        self.declarations[MEMCPY_DECLARATION] = None
+        self.lines.append(f"  call void {MEMCPY}(ptr {target}, ptr {source}, i64 {step.nbytes}, i1 false)")
+
+    def _loop(self, extent: int, run: Callable[[str], None]) -> None:
+        """Emit run(counter) as a loop."""
+        loop, end, counter, following = (self._fresh() for _ in range(4))
+        before = self.label
+        at = len(self.lines)
+        self.label = loop
+        run(f"%{counter}")
+        head = [
+            f"  br label %{loop}",
+            f"{loop}:",
+            f"  %{counter} = phi i64 [0, %{before}], [%{following}, %{self.label}]",
+        ]
+        self.lines[at:at] = head
+        self.lines.append(f"  %{following} = add nuw nsw i64 %{counter}, 1")
+        more = self._define(f"icmp ult i64 %{following}, {extent}")
+        self.lines += [f"  br i1 {more}, label %{loop}, label %{end}", f"{end}:"]
+        self.label = end
+
+    # Tables.
+
+    def _table(self, steps: Sequence[Call | Copy], counters: tuple[str, ...]) -> None:
+        depth = len(counters)
+        first: list[int] = []
+        numbers: list[int] = []
+        sites: list[int] = []
+        for step in steps:
+            first.append(len(numbers))
+            numbers.append(len(sites))
+            if isinstance(step, Call):
+                sites += step.sites
+            numbers += [n for slot in _slots(step) for n in self._row(slot, depth)]
+            numbers += [step.nbytes] if isinstance(step, Copy) else []
+        codes = self._array("code", "ptr", [self._row_function(step, depth) for step in steps])
+        rows, table, places = (self._numbers(*p) for p in (("first", first), ("row", numbers), ("sites", sites)))
+
+        def run(counter: str) -> None:
+            code = self._element("ptr", codes, counter)
+            row = self._define(f"getelementptr i64, ptr {table}, i64 {self._element('i64', rows, counter)}")
+            given = ", ".join(["ptr %slots", f"ptr {row}", *[f"i64 {c}" for c in counters], "ptr %failure"])
+            failed = self._define(f"call i32 {code}({given})")
+            if sites:
+                self._leave_if(failed, lambda: self._define(f"getelementptr i64, ptr {places}, i64 {self._load(row)}"))
+
+        self._loop(len(steps), run)
+
+    def _element(self, kind: str, table: str, index: str) -> str:
+        return self._load(self._define(f"getelementptr {kind}, ptr {table}, i64 {index}"), kind)
+
+    def _load(self, place: str, kind: str = "i64") -> str:
+        return self._define(f"load {kind}, ptr {place}")
+
+    def _row(self, slot: Slot, depth: int) -> list[int]:
+        strides = (*slot.strides, *[0] * (depth - len(slot.strides)))
+        return [self._slot(slot), slot.offset, *strides]
+
+    def _row_function(self, step: Call | Copy, depth: int) -> str:
+        """Return the function that runs steps like this one from rows of a table within `depth` loops."""
+        kernel = self.symbols[step.kernel] if isinstance(step, Call) else "@copy"
+        name = f"{kernel}.row{depth}"
+        if name not in self.row_functions:
+            self.row_functions[name] = _row_function(name, kernel, len(_slots(step)), depth)
+            self.declarations.update({MEMCPY_DECLARATION: None} if isinstance(step, Copy) else {})
+        return name
+
+
+def _slots(step: Call | Copy) -> tuple[Slot, ...]:
+    return step.args if isinstance(step, Call) else (step.target, step.source)
+
+
+def _row_function(name: str, kernel: str, arrays: int, depth: int) -> list[str]:
+    """Return the lines of a function that finds addresses in a row and calls a kernel, or copies."""
+    counters = "".join(f", i64 %c{d}" for d in range(depth))
+    lines = [f"define internal i32 {name}(ptr %slots, ptr %row{counters}, ptr %failure) nounwind {{"]
+
+    def number(k: int) -> str:
+        lines.extend([f"  %p{k} = getelementptr i64, ptr %row, i64 {k}", f"  %n{k} = load i64, ptr %p{k}"])
+        return f"%n{k}"
+
+    args = []
+    for k in range(1, 1 + arrays * (2 + depth), 2 + depth):
+        lines += [f"  %s{k} = getelementptr ptr, ptr %slots, i64 {number(k)}", f"  %b{k} = load ptr, ptr %s{k}"]
+        lines += [f"  %a{k} = getelementptr i8, ptr %b{k}, i64 {number(k + 1)}"]
+        address = f"%a{k}"
+        for d, at in enumerate(range(k + 2, k + 2 + depth)):
+            lines += [f"  %m{at} = mul i64 %c{d}, {number(at)}"]
+            lines += [f"  %a{at} = getelementptr i8, ptr {address}, i64 %m{at}"]
+            address = f"%a{at}"
+        args.append(f"ptr {address}")
+    if kernel == "@copy":
+        size = number(1 + arrays * (2 + depth))
+        lines += [f"  call void {MEMCPY}({', '.join(args)}, i64 {size}, i1 false)", "  ret i32 0", "}"]
+    else:
+        lines += [f"  %failed = call i32 {kernel}({', '.join([*args, 'ptr %failure'])})", "  ret i32 %failed", "}"]
+    return lines
