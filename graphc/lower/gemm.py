@@ -47,11 +47,17 @@ from graphc.lower.operands import Operands
 from graphc.lower.work import Launch, Operand, Temporary
 from graphc.target import Target
 
-UNROLL_K = 4
-"""Steps of the summation written out in a row."""
+STEP_MULTIPLICATIONS = 16
+"""Vector multiply-adds in a row at least, by writing out steps of the summation: then the loop itself costs little."""
+
+MAX_UNROLL_K = 4
+"""Steps of the summation written out in a row at most."""
 
 MIN_ROWS_TO_COPY = 4
 """Rows that must share a copy of b for the copy to pay."""
+
+CODE_SLACK = 1.03
+"""How much longer a tile may take than the best one, estimated, if it needs less code: code takes time to compile."""
 
 MAX_VECTORS = 8
 """Widest tile, in vectors: wide ones serve results of one or few rows."""
@@ -107,30 +113,49 @@ class Tile:
 
 
 def choose_tile(rows: int, columns: int, depth: int, lanes: int, target: Target) -> Tile:
-    """Return the register tile of least cost for a result of rows x columns summed over depth.
+    """Return a register tile for a result of rows x columns summed over depth: of those that cost least, to within
+    CODE_SLACK, the one with the least code.
 
-    Cost: each step of a tile of m rows and v vectors issues m*v multiply-adds and m + v loads, two of either in a
-    cycle; starting and ending a tile costs about as much as a few steps. Accumulators and the vectors of b must leave
-    some registers free for a's elements.
+    Accumulators and the vectors of b must leave some registers free for a's elements.
     """
     free = target.vector_registers - (4 if target.vector_registers > 16 else 2)
     vectors = -(-columns // lanes)
-    best: tuple[float, Tile] | None = None
+    is_small = depth * vectors * target.vector_bytes <= target.l1_bytes
+    found: list[tuple[float, int, Tile]] = []
     for v in range(1, min(MAX_VECTORS, vectors) + 1):
+        in_cache = is_small or v == vectors  # whole rows of b are read in order, and so fetched ahead
         most = min(rows, (free - v) // v)
         if most < 1:
             continue
-        m = -(-rows // -(-rows // most))  # equal shares: no tiny tile at the end
-        cost = 0.0
-        for width, across in ((v, vectors // v), (vectors % v, 1)):
-            for height, down in ((m, rows // m), (rows % m, 1)):
-                if width and height:
-                    step = max(height * width / 2, (height + width) / 2, 2.0)
-                    cost += across * down * (depth * step + 2 * height * width + 8)
-        if best is None or cost < best[0]:
-            best = cost, Tile(m, v)
-    assert best is not None
-    return best[1]
+        equal_shares = -(-rows // -(-rows // most))  # no tiny tile at the end
+        for m in {equal_shares, next(d for d in range(most, 0, -1) if rows % d == 0)}:
+            parts = _parts(rows, vectors, Tile(m, v))
+            cost = sum(count * _cycles(tile, depth, in_cache) for tile, count in parts)
+            found.append((cost, sum(max(t.rows * t.vectors, STEP_MULTIPLICATIONS) for t, _ in parts), Tile(m, v)))
+    least = min(cost for cost, _, _ in found)
+    return min((code, cost, tile.vectors, tile) for cost, code, tile in found if cost <= CODE_SLACK * least)[-1]
+
+
+def _parts(rows: int, vectors: int, tile: Tile) -> list[tuple[Tile, int]]:
+    """Return the tiles that a result is made of, those at its ends included, and how many of each there are."""
+    return [
+        (Tile(height, width), down * across)
+        for height, down in ((tile.rows, rows // tile.rows), (rows % tile.rows, 1))
+        for width, across in ((tile.vectors, vectors // tile.vectors), (vectors % tile.vectors, 1))
+        if height and width and down and across
+    ]
+
+
+def _cycles(tile: Tile, depth: int, in_cache: bool) -> float:
+    """Estimate the cycles that a tile takes.
+
+    A step issues rows * vectors multiply-adds and rows + vectors loads, two of either in a cycle, and takes no less
+    than a multiply-add. Part of the loads is not hidden behind the rest; vectors that come from the second-level cache
+    take a cycle more each. Starting and ending a tile costs about as much as a few steps.
+    """
+    registers, loads = tile.rows * tile.vectors, tile.rows + tile.vectors
+    step = max(registers / 2, loads / 2, 4.0) + 0.15 * loads + (0 if in_cache else tile.vectors)
+    return depth * step + 2 * registers + 8
 
 
 def lower_contraction(group: Group, name: str, target: Target) -> list[Launch]:
@@ -302,7 +327,9 @@ class _Contraction:
 
             return each(UNROLL, term)
 
-        body = self._sum(summed, multiply)
+        multiplications = height * -(-width // self.target.lanes(dtype.itemsize))
+        unroll = min(MAX_UNROLL_K, -(-STEP_MULTIPLICATIONS // multiplications))
+        body = self._sum(summed, unroll, multiply)
         if self._epilogue_cost() <= EPILOGUE_IN_REGISTERS:
             finish = [each(UNROLL, lambda i, j, where: self._finish(Load(acc, (i, j)), where))]
         else:
@@ -315,11 +342,11 @@ class _Contraction:
             ]
         return block(Alloc(acc), clear, body, *finish)
 
-    def _sum(self, summed: list[_Label], multiply: object) -> Stmt:
-        """Return the loops over summed labels, the innermost one unrolled."""
+    def _sum(self, summed: list[_Label], unroll: int, multiply: object) -> Stmt:
+        """Return the loops over summed labels, of the innermost one `unroll` steps in a row."""
         *outer, last = summed
         positions, variables = _loop_positions(outer)
-        whole, rest = divmod(last.extent, UNROLL_K)
+        whole, rest = divmod(last.extent, unroll)
         code: list[Stmt] = []
 
         def unrolled(start: Index, count: int) -> Stmt:
@@ -329,9 +356,9 @@ class _Contraction:
 
         if whole:
             var = Var("k")
-            code.append(For(var, whole, unrolled(Index.axis(var, whole) * UNROLL_K, UNROLL_K), SERIAL))
+            code.append(For(var, whole, unrolled(Index.axis(var, whole) * unroll, unroll), SERIAL))
         if rest:
-            code.append(unrolled(Index({}, whole * UNROLL_K), rest))
+            code.append(unrolled(Index({}, whole * unroll), rest))
         return _nested(outer, variables, block(*code), SERIAL)
 
     # Dot products.
