@@ -434,14 +434,18 @@ def _folds_outer_axes(draft: _Draft) -> bool:
 
 
 def _reaches(start: _Draft, goal: _Draft) -> bool:
-    """Whether values flow from one group to another. Users come later, so a group that begins too late is passed by."""
+    """Whether values flow from one group to another.
+
+    No group is passed by for beginning after the goal's end: from there values may come back by way of a group that has
+    nodes on both sides.
+    """
     stack, seen = [start], {start}
     while stack:
         draft = stack.pop()
         if draft is goal or len(seen) > SEARCH_LIMIT:
             return True
         for user in map(_current, draft.users):
-            if user not in seen and user.earliest <= goal.latest:
+            if user not in seen:
                 seen.add(user)
                 stack.append(user)
     return False
