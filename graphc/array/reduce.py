@@ -18,7 +18,8 @@ from graphc.ir.graph import Node, Reduction, literal
 from graphc.ir.types import BOOL, FLOAT64, INT64, as_dtype
 from graphc.ops import elementwise as elementwise_ops
 from graphc.ops import reduce as ops
-from graphc.ops.elementwise import eq, iota, lt, ne, size, stop_gradient, where
+from graphc.ops.compositions import log_sum_exp
+from graphc.ops.elementwise import eq, iota, ne, size, where
 from graphc.ops.shape import reshape
 
 if TYPE_CHECKING:
@@ -29,11 +30,17 @@ Axis = int | Sequence[int] | None
 
 def _reduced(op: Reduction, name: str, node: Node, axis: Axis, keepdims: bool) -> Node:
     axes = tuple(sorted(axis_indices(name, axis, node.ndim)))
-    empty = [k for k in axes if node.shape[k] == 0]
-    if empty and op.init(node.dtype) is None:
-        raise ShapeError(f"{name}: axis {empty[0]} of {node.type} has size 0, and nothing has no {name}")
+    if op.init(node.dtype) is None:
+        require_elements(name, node, axes)
     result = op(node, axis=axes) if axes else node
     return _with_kept(result, node, axes) if keepdims else result
+
+
+def require_elements(name: str, node: Node, axes: Sequence[int]) -> None:
+    """Raise ShapeError if there is nothing along one of the axes."""
+    empty = [k for k in axes if node.shape[k] == 0]
+    if empty:
+        raise ShapeError(f"{name}: axis {empty[0]} of {node.type} has size 0, and nothing has no {name}")
 
 
 def _with_kept(result: Node, node: Node, axes: Sequence[int]) -> Node:
@@ -248,29 +255,16 @@ def _position(extreme: Reduction, name: str, x: Node, axis: int | None, keepdims
 
 
 def logsumexp(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:
-    """Return log(sum(exp(x))) along axes, without overflow; -inf where all elements are -inf.
+    """Return log(sum(exp(x))) along axes, without overflow; -inf, with derivative 0, where all elements are -inf.
 
     >>> gx.logsumexp(gx.placeholder((3, 4), name="x"), axis=1).shape
     (3,)
     """
     node = as_float("logsumexp", x)
     axes = tuple(sorted(axis_indices("logsumexp", axis, node.ndim)))
-    return wrap(log_sum_exp("logsumexp", node, axes, keepdims))
-
-
-def finite_max(name: str, node: Node, axes: tuple[int, ...]) -> Node:
-    """Return the largest element as a constant to shift by; 0 where it is infinite or NaN."""
-    largest = stop_gradient(_reduced(ops.max, name, node, axes, keepdims=False))
-    is_finite = lt(elementwise_ops.abs(largest), literal(np.inf, node.dtype))
-    return where(is_finite, largest, literal(0, node.dtype))
-
-
-def log_sum_exp(name: str, node: Node, axes: tuple[int, ...], keepdims: bool) -> Node:
-    """Return log(sum(exp(node))): any shift cancels, and that by the largest element keeps exp in range."""
-    shift = finite_max(name, node, axes)
-    total = _reduced(ops.sum, name, elementwise_ops.exp(node - repeated(shift, node, axes)), axes, keepdims=False)
-    result = elementwise_ops.log(total) + shift
-    return _with_kept(result, node, axes) if keepdims else result
+    require_elements("logsumexp", node, axes)
+    result = log_sum_exp(node, axes) if axes else node
+    return wrap(_with_kept(result, node, axes) if keepdims else result)
 
 
 amax, amin = max, min

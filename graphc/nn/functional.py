@@ -14,13 +14,14 @@ from graphc.array.dot import matmul
 from graphc.array.elementwise import sigmoid, softplus, sqrt
 from graphc.array.handle import wrap
 from graphc.array.logic import where
-from graphc.array.reduce import finite_max, mean, repeated
+from graphc.array.reduce import mean, repeated, require_elements
 from graphc.array.reduce import sum as total
 from graphc.array.shape import matrix_transpose, shape_of
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.graph import Node, literal
 from graphc.ir.types import Shape
 from graphc.ops import elementwise as ops
+from graphc.ops.compositions import finite_max
 from graphc.ops.reduce import sum as reduce_sum
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def _along(name: str, x: ArrayLike, axis: int) -> tuple[Node, tuple[int, ...]]:
 
 def _shifted(name: str, node: Node, axes: tuple[int, ...]) -> Node:
     """Return the node minus its largest element, which softmax and its logarithm do not notice."""
-    return node - repeated(finite_max(name, node, axes), node, axes)
+    require_elements(name, node, axes)
+    return node - repeated(finite_max(node, axes), node, axes)
 
 
 def _log_total(shifted: Node, axes: tuple[int, ...]) -> Node:
