@@ -47,6 +47,7 @@ from graphc.ops.elementwise import (
 )
 from graphc.ops.reduce import any_, spread
 from graphc.ops.reduce import sum as reduce_sum
+from graphc.passes.stabilize import stable_forms
 
 _FINITE = frozenset((add, sub, neg, abs_, relu, maximum, minimum, copysign, cast, where))
 """Operations whose derivative is finite everywhere, so that it keeps zeros zero."""
@@ -55,8 +56,10 @@ _FINITE = frozenset((add, sub, neg, abs_, relu, maximum, minimum, copysign, cast
 def pullback(outputs: Sequence[Node], wrt: Sequence[Node], cotangents: Sequence[Node | None]) -> list[Node | None]:
     """Return, for each node of `wrt`, the sum over outputs of cotangent * d output / d node; None where it is zero.
 
-    A cotangent has the type of its output; None is zero. Only floating-point values carry cotangents.
+    A cotangent has the type of its output; None is zero. Only floating-point values carry cotangents. What is written
+    as in a textbook is differentiated in its stable form.
     """
+    outputs, wrt = stable_forms(outputs, wrt)
     order = toposort(outputs)
     active = _active(order, wrt)
     # A node with several results has one list entry per result, any other a single entry.

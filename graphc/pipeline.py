@@ -20,6 +20,7 @@ from graphc.passes.empty import replace_empty
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.prune import prune
 from graphc.passes.simplify import simplify
+from graphc.passes.stabilize import stabilize
 
 Pass = Callable[..., Graph]
 """pass(graph, on_fire=None) -> graph"""
@@ -29,6 +30,7 @@ PIPELINE: tuple[Pass, ...] = (
     canonicalize,  # one form for each thing, so that rules match and cse sees equals; drops stop_gradient
     cse,  # before folding, so that a constant is folded once
     fold_constants,  # before simplify, whose rules look for literal numbers
+    stabilize,  # before simplify, which turns x - 1 into x + -1 and takes apart what was written
     simplify,  # leaves new constants and views behind, which the next round tidies
     contraction_order,  # after simplify, which leaves no transpose between contractions
     prune,  # after simplify: results of scans that nothing reads any more

@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "target": (),
     "ir": (),
     "ops": ("ir",),
-    "autodiff": ("ir", "ops"),
+    "autodiff": ("ir", "ops", "passes.stabilize"),
     "passes": ("ir", "ops"),
     "eager": ("ir",),
     "lower": ("ir", "ops", "target"),

@@ -141,9 +141,12 @@ class Match:
 class Rule:
     """Replace what matches `lhs` by `rhs` when `when` holds.
 
-    exact   the result has the same bits, NaN for NaN; where it is False the rule is for fast_math alone
+    exact   the result has the same bits, NaN for NaN; where it is False the rule is for fast_math alone, or is stable
     ulps    where not 0: an exact rule but for rounding, by at most so many units in the last place, which is within
             the accuracy that the op promises
+    stable  both sides are equal as real numbers, and the right one is within a few units in the last place of that
+            number wherever it is in range; the left one is not, where it cancels, overflows or underflows. So the
+            result may have other bits, and a number where the left side has an infinity, a zero or NaN
     """
 
     name: str
@@ -152,6 +155,7 @@ class Rule:
     when: Callable[[Match], bool] | None = None
     exact: bool = True
     ulps: int = 0
+    stable: bool = False
 
     def __repr__(self) -> str:
         return f"<rule {self.name}: {self.lhs} -> {self.rhs}>"
@@ -237,19 +241,26 @@ def _fit(result: Node, node: Node) -> Node | None:
     return OPS["broadcast"](result, shape=wanted.shape, axes=()) if not given.shape else None
 
 
-def apply_rules(graph: Graph, rules: Iterable[Rule], on_fire: OnFire | None = None) -> Graph:
+Index = dict[tuple[Op, tuple[Op, ...], bool], tuple[Rule, ...]]
+"""Which rules can match a node: by its op, the ops of its inputs, and whether two of those are one node."""
+
+
+def apply_rules(
+    graph: Graph, rules: Iterable[Rule], on_fire: OnFire | None = None, index: Index | None = None
+) -> Graph:
     """Return `graph` with every rule applied wherever it matches, also to what rules make; itself if nothing changed.
 
     One sweep, inputs before users; each node tries the rules for it in order. Nodes are interned on the way, and a
-    new node has the location of the one it replaces. `on_fire` is told of every replacement.
+    new node has the location of the one it replaces. `on_fire` is told of every replacement. Whoever applies the same
+    rules to many graphs may pass an `index`, which fills itself.
     """
-    return _Sweep(tuple(rules), on_fire, len(graph.nodes)).run(graph)
+    return _Sweep(tuple(rules), on_fire, len(graph.nodes), {} if index is None else index).run(graph)
 
 
 class _Sweep:
-    def __init__(self, rules: Sequence[Rule], on_fire: OnFire | None, nodes: int) -> None:
+    def __init__(self, rules: Sequence[Rule], on_fire: OnFire | None, nodes: int, index: Index) -> None:
         self.rules = rules
-        self.candidates: dict[tuple[Op, tuple[Op, ...], bool], tuple[Rule, ...]] = {}
+        self.candidates = index
         self.on_fire = on_fire
         self.firings = FIRINGS * (nodes + 16)
         self.table = Interner()

@@ -4,6 +4,7 @@
     canonicalize      canonicalize.py    one way to write each thing
     cse               cse.py             one node for each computation
     fold_constants    fold_constants.py  what depends on constants alone, computed now
+    stabilize         stabilize.py       textbook formulas in the form that neither cancels nor overflows
     simplify          simplify.py        algebra; array_rules.py holds the rules on reductions, contractions and slices
     prune             prune.py           loops do and keep only what is read
     materialize       materialize.py     results and whole operands get memory of their own

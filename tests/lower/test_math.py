@@ -10,6 +10,7 @@ from graphc.ir.interpret import evaluate
 from graphc.ir.loops import PRIMITIVES, Apply, Const, Var, walk_expressions
 from graphc.ir.types import FLOAT32, FLOAT64
 from graphc.lower.math import BINARY, FUNCTIONS
+from tests.accuracy import error_in_ulps
 
 BOUNDS = {FLOAT32: 1.5, FLOAT64: 2.0}
 INF, NAN = np.inf, np.nan
@@ -151,17 +152,6 @@ def in_domain(name, x, y=None):
     if name == "pow":
         return x > 0 or (x < 0 and y == np.floor(y))
     return x > {"log": 0, "log2": 0, "log10": 0, "log1p": -1}.get(name, -INF)
-
-
-def error_in_ulps(result, exact, dtype):
-    """Return |result - exact| in units of the last place of exact; an infinity counts as the next power of two."""
-    info = np.finfo(dtype)
-    exponent = mp.frexp(exact)[1] - 1 if exact else info.minexp
-    unit = mp.ldexp(1, int(min(max(exponent, info.minexp), info.maxexp - 1)) - info.nmant)
-    limit = mp.ldexp(1, int(info.maxexp))
-    value = mp.mpf(float(result)) if np.isfinite(result) else mp.sign(float(result)) * limit
-    exact = min(max(exact, -limit), limit)
-    return float(abs(value - exact) / unit)
 
 
 def worst(key, *columns):

@@ -14,7 +14,7 @@ from graphc.ir.graph import OPS, Graph, Node, bind_sizes, literal, placeholder
 from graphc.ir.rewrite import Apply, Attr, Pattern, Rule, Variable
 from graphc.ir.text import from_text
 from graphc.ir.types import TensorType
-from graphc.passes import array_rules, canonicalize, simplify
+from graphc.passes import array_rules, canonicalize, simplify, stabilize
 from tests.graphs import BOOL, EDGES, F32, F64, I32, I64, U8, feeds
 from tests.passes.test_goldens import ALL, PASSES, Stanza
 
@@ -158,7 +158,8 @@ def test_casts_that_lose_values_stay() -> None:
         assert simplify.simplify(graph) is graph
 
 
-NAMED = [s for s in ALL if s.file.stem in ("canonicalize", "simplify", "simplify_fast_math", "prune", "optimize")]
+VALUED = ("canonicalize", "simplify", "simplify_fast_math", "prune", "stabilize", "optimize")
+NAMED = [s for s in ALL if s.file.stem in VALUED]
 
 
 @pytest.mark.parametrize("stanza", NAMED, ids=lambda s: f"{s.file.stem}-{s.index}")
@@ -180,14 +181,23 @@ def test_every_rule_on_arrays_fires_in_a_golden() -> None:
     assert {r.name for r in rules} - fired == set()
 
 
+def test_every_stable_rule_fires_in_a_golden() -> None:
+    fired: set[str] = set()
+    for stanza in [s for s in ALL if s.file.stem == "stabilize"]:
+        stabilize.stabilize(from_text(stanza.before), lambda name, *_: fired.add(name))
+    assert {r.name for r in stabilize.RULES} == fired
+
+
 def test_rule_names_are_unique() -> None:
-    names = [r.name for r in (*canonicalize.canonical_rules(), *simplify.RULES, *simplify.FAST)]
+    stable = sorted({r.name for r in stabilize.RULES})  # one name for all orders of operands
+    names = [r.name for r in (*canonicalize.canonical_rules(), *simplify.RULES, *simplify.FAST)] + stable
     assert len(set(names)) == len(names)
 
 
 def test_only_fast_rules_are_inexact() -> None:
     assert all(r.exact for r in (*canonicalize.canonical_rules(), *simplify.RULES))
     assert not any(r.exact for r in simplify.FAST)
+    assert all(r.stable and not r.exact for r in stabilize.RULES)
 
 
 def test_on_fire_tells_rule_and_line() -> None:
