@@ -12,6 +12,9 @@ from functools import lru_cache
 
 import llvmlite.binding as llvm
 
+BEYOND_CACHES = 8.0
+"""Bytes a cycle that one core gets from memory or from the cache that all cores share."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -29,6 +32,18 @@ class Target:
     l1_bytes: int
     l2_bytes: int
     cores: int
+
+    @property
+    def row_bytes(self) -> int:
+        """The longest row that is kept between sweeps over it: it must stay in the first cache along with operands."""
+        return self.l1_bytes // 3
+
+    def bytes_per_cycle(self, nbytes: int) -> float:
+        """Return how fast one core streams through `nbytes`: a vector a cycle from the first cache, half of one from
+        the second, and from beyond what all machines of the last ten years can do."""
+        if nbytes <= self.l1_bytes // 2:
+            return float(self.vector_bytes)
+        return self.vector_bytes / 2 if nbytes <= self.l2_bytes // 2 else BEYOND_CACHES
 
     def lanes(self, itemsize: int) -> int:
         """Return how many elements of `itemsize` bytes one vector register holds."""

@@ -81,7 +81,7 @@ class LoweredGraph:
         if any(n.op is size for n in graph.nodes):
             graph = canonicalize(graph)  # makes sizes the constants that lowering takes them to be
         self.graph = materialize(replace_empty(graph))
-        self.groups = fuse(self.graph)
+        self.groups = fuse(self.graph, target)
         self.lowered = lower(self.graph, self.groups, target)
         self.program = self.lowered.program
 

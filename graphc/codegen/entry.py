@@ -7,8 +7,8 @@ or 1 when a Check failed; then failure[0] is its site in the program and failure
 
 Few steps in a row are straight code. Many would cost LLVM more time than all kernels: they become a loop over a table,
 in which a row is a function and numbers for it. The numbers are where the step's sites begin in the table of sites,
-then for each array its slot, its offset, and its bytes per iteration of each loop around the table; of a copy also how
-much to copy. The function finds the addresses and calls the kernel.
+then for each array its slot, its offset, and its bytes per iteration of each loop around the table; then the iterations
+of a kernel that takes a range of them, or the bytes of a copy. The function finds the addresses and calls the kernel.
 """
 
 from __future__ import annotations
@@ -105,8 +105,10 @@ class EntryEmitter:
         return address
 
     def _call(self, step: Call, counters: tuple[str, ...]) -> None:
-        args = ", ".join([*[f"ptr {self._address(slot, counters)}" for slot in step.args], "ptr %failure"])
-        call = f"call i32 {self.symbols[step.kernel]}({args})"
+        args = [f"ptr {self._address(slot, counters)}" for slot in step.args]
+        if step.kernel.ways is not None:
+            args += ["i64 0", f"i64 {step.kernel.ways}"]
+        call = f"call i32 {self.symbols[step.kernel]}({', '.join([*args, 'ptr %failure'])})"
         if not self.can_fail[step.kernel]:
             self.lines.append(f"  {call}")
             return
@@ -170,7 +172,7 @@ class EntryEmitter:
             if isinstance(step, Call):
                 sites += step.sites
             numbers += [n for slot in _slots(step) for n in self._row(slot, depth)]
-            numbers += [step.nbytes] if isinstance(step, Copy) else []
+            numbers += _size(step)
         codes = self._array("code", "ptr", [self._row_function(step, depth) for step in steps])
         rows, table, places = (self._numbers(*p) for p in (("first", first), ("row", numbers), ("sites", sites)))
 
@@ -199,7 +201,7 @@ class EntryEmitter:
         kernel = self.symbols[step.kernel] if isinstance(step, Call) else "@copy"
         name = f"{kernel}.row{depth}"
         if name not in self.row_functions:
-            self.row_functions[name] = _row_function(name, kernel, len(_slots(step)), depth)
+            self.row_functions[name] = _row_function(name, kernel, len(_slots(step)), depth, bool(_size(step)))
             self.declarations.update({MEMCPY_DECLARATION: None} if isinstance(step, Copy) else {})
         return name
 
@@ -208,7 +210,13 @@ def _slots(step: Call | Copy) -> tuple[Slot, ...]:
     return step.args if isinstance(step, Call) else (step.target, step.source)
 
 
-def _row_function(name: str, kernel: str, arrays: int, depth: int) -> list[str]:
+def _size(step: Call | Copy) -> list[int]:
+    """Return the iterations of a kernel that takes a range of them, or the bytes of a copy."""
+    size = step.nbytes if isinstance(step, Copy) else step.kernel.ways
+    return [] if size is None else [size]
+
+
+def _row_function(name: str, kernel: str, arrays: int, depth: int, has_size: bool) -> list[str]:
     """Return the lines of a function that finds addresses in a row and calls a kernel, or copies."""
     counters = "".join(f", i64 %c{d}" for d in range(depth))
     lines = [f"define internal i32 {name}(ptr %slots, ptr %row{counters}, ptr %failure) nounwind {{"]
@@ -227,9 +235,10 @@ def _row_function(name: str, kernel: str, arrays: int, depth: int) -> list[str]:
             lines += [f"  %a{at} = getelementptr i8, ptr {address}, i64 %m{at}"]
             address = f"%a{at}"
         args.append(f"ptr {address}")
+    size = number(1 + arrays * (2 + depth)) if has_size else ""
     if kernel == "@copy":
-        size = number(1 + arrays * (2 + depth))
         lines += [f"  call void {MEMCPY}({', '.join(args)}, i64 {size}, i1 false)", "  ret i32 0", "}"]
     else:
+        args += ["i64 0", f"i64 {size}"] if has_size else []
         lines += [f"  %failed = call i32 {kernel}({', '.join([*args, 'ptr %failure'])})", "  ret i32 %failed", "}"]
     return lines

@@ -57,12 +57,20 @@ def emit_kernel(
 ) -> tuple[list[str], Iterable[str]]:
     """Return the lines of the function `symbol` and the declarations it needs.
 
-    i32 symbol(ptr param..., ptr failure): 0, or 1 after storing the failed site and its value at failure.
+    i32 symbol(ptr param..., ptr failure): 0, or 1 after storing the failed site and its value at failure. A kernel
+    that is one PARALLEL loop takes the range of iterations to run, which is not empty, before failure: i64, i64.
     """
     emitter = _KernelEmitter(kernel, target, functions)
-    emitter.statement(kernel.body)
+    body = kernel.body
+    bounds = []
+    if kernel.ways is None:
+        emitter.statement(body)
+    else:
+        assert isinstance(body, For)
+        bounds = ["i64 %begin", "i64 %end"]
+        emitter.share(body)
     emitter.line("ret i32 0")
-    params = ", ".join(["ptr " + emitter.pointers[b] for b in kernel.params] + ["ptr %failure"])
+    params = ", ".join(["ptr " + emitter.pointers[b] for b in kernel.params] + bounds + ["ptr %failure"])
     head = [f"define internal i32 {symbol}({params}) nounwind {{", "entry:"]
     return [*head, *emitter.allocas, *emitter.scopes[0].lines, "}"], emitter.declarations
 
@@ -113,12 +121,17 @@ class _KernelEmitter(MemoryEmitter):
         else:
             self._loop(stmt.extent, stmt.body, lambda k: self._iteration(stmt, k))
 
+    def share(self, stmt: For) -> None:
+        """Emit a loop over the range of iterations that the caller gives."""
+        self._loop(None, stmt.body, lambda k: self._iteration(stmt, k))
+
     def _iteration(self, stmt: For, k: Value) -> None:
         self.env[stmt.var] = k
         self.statement(stmt.body)
 
-    def _loop(self, count: int, body: Stmt, run: Callable[[Value], None]) -> None:
-        """Emit run(k) for k in 0 .. count-1 as a loop; `body` tells which register tiles it changes."""
+    def _loop(self, count: int | None, body: Stmt, run: Callable[[Value], None]) -> None:
+        """Emit run(k) for k in 0 .. count-1 as a loop, by default for the range given by the caller; `body` tells which
+        register tiles it changes."""
         if count == 1:
             run(constant(0, INT64))
             return
@@ -135,12 +148,13 @@ class _KernelEmitter(MemoryEmitter):
         run(k)
         following = self.fresh("n")
         self.line(f"%{following} = add nuw nsw i64 {k.name}, 1")
-        more = self.define_here(f"icmp ult i64 %{following}, {count}", BOOL, 1)
+        first, bound = ("%begin", "%end") if count is None else ("0", str(count))
+        more = self.define_here(f"icmp ult i64 %{following}, {bound}", BOOL, 1)
         self.line(f"br i1 {more.name}, label %{label}, label %{end}")
         self.scopes.pop()
         outer.lines.append(f"  br label %{label}")
         outer.lines.append(f"{label}:")
-        outer.lines.append(f"  {k.name} = phi i64 [0, %{outer.label}], [%{following}, %{inner.label}]")
+        outer.lines.append(f"  {k.name} = phi i64 [{first}, %{outer.label}], [%{following}, %{inner.label}]")
         for key, phi in phis.items():
             before, after = carried[key], self.slots[key]
             kind = llvm_type(before)

@@ -1,10 +1,11 @@
-"""A program to one LLVM module in textual IR: every distinct kernel once, and one entry point."""
+"""A program to one LLVM module in textual IR: code that several kernels share once, and one entry point."""
 
 from __future__ import annotations
 
 from graphc.codegen.entry import EntryEmitter
 from graphc.codegen.kernel import emit_kernel
-from graphc.ir.loops import Program
+from graphc.ir.intern import code_key
+from graphc.ir.loops import Kernel, Program
 from graphc.target import Target
 
 
@@ -12,8 +13,14 @@ def emit_module(program: Program, target: Target) -> str:
     """Return the LLVM IR of a program."""
     declarations: dict[str, None] = {}
     lines: list[str] = []
-    symbols = {kernel: f"@k{k}" for k, kernel in enumerate(program.kernels)}
-    for kernel, symbol in symbols.items():
+    by_code: dict[str, str] = {}
+    symbols: dict[Kernel, str] = {}
+    for kernel in program.kernels:
+        key = code_key(kernel)
+        if key in by_code:
+            symbols[kernel] = by_code[key]
+            continue
+        symbol = symbols[kernel] = by_code[key] = f"@k{len(by_code)}"
         body, needed = emit_kernel(kernel, symbol, target, program.functions)
         lines += [f"; {kernel.name}", *body, ""]
         declarations.update(dict.fromkeys(needed))

@@ -38,6 +38,7 @@ from graphc.ir.loops import (
 Key = tuple[Hashable, ...]
 
 _graph_keys: WeakKeyDictionary[Graph, Key] = WeakKeyDictionary()
+_code_keys: WeakKeyDictionary[Kernel, str] = WeakKeyDictionary()
 
 
 def bodies_of(node: Node) -> Sequence[Graph]:
@@ -146,6 +147,29 @@ def kernel_key(kernel: Kernel) -> str:
     for buffer in kernel.params:
         numbers.of(buffer)
     numbers.nested(kernel.body)
+    return hashlib.sha256("\n".join([*params, *numbers.rows]).encode()).hexdigest()
+
+
+def code_key(kernel: Kernel) -> str:
+    """Return a digest that two kernels share exactly when the same code serves both: like `kernel_key`, but how often
+    an outermost parallel loop runs does not count, nor with it how long the arrays are."""
+    key = _code_keys.get(kernel)
+    if key is None:
+        key = _code_keys[kernel] = _code_key(kernel)
+    return key
+
+
+def _code_key(kernel: Kernel) -> str:
+    numbers = _KernelKey()
+    params = [f"{p.type.dtype} {p.type.shape[1:]}" for p in kernel.params]
+    for buffer in kernel.params:
+        numbers.of(buffer)
+    body = kernel.body
+    if kernel.ways is not None:
+        assert isinstance(body, For)
+        numbers.rows.append(f"range {numbers.of(body.var)}")
+        body = body.body
+    numbers.nested(body)
     return hashlib.sha256("\n".join([*params, *numbers.rows]).encode()).hexdigest()
 
 

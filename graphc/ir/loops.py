@@ -218,13 +218,18 @@ class Function:
         return self.result.dtype
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class Kernel:
     """A loop nest over buffers passed as pointers, in the order of `params`."""
 
     name: str
     params: tuple[Buffer, ...]
     body: Stmt
+
+    @property
+    def ways(self) -> int | None:
+        """The iterations that may be shared out, if the kernel is one PARALLEL loop: its code takes a range of them."""
+        return self.body.extent if isinstance(self.body, For) and self.body.kind is PARALLEL else None
 
 
 class Region(enum.Enum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from graphc.ir.intern import code_key
 from graphc.ir.loops import (
     PRIMITIVES,
     Accumulate,
@@ -30,7 +31,7 @@ class Cost:
     transcendentals  exp, log, tanh, ...: each stands for 10 to 50 flops
     bytes            read and written by kernels, each array of a kernel once
     arena_bytes      memory for intermediate values; live_bytes is the least that any placement could need
-    kernels          distinct loop nests in the code; launches is how often one of them runs
+    kernels          distinct loop nests in the code, one for all lengths of a parallel loop; launches: their calls
     """
 
     flops: int
@@ -52,7 +53,7 @@ def program_cost(program: Program, live_bytes: int) -> Cost:
         counts.bytes,
         program.arena_bytes,
         live_bytes,
-        len(program.kernels),
+        len({code_key(k) for k in program.kernels}),
         counts.launches,
     )
 

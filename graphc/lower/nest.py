@@ -9,8 +9,8 @@ phases, one sweep over the reduced axes each:
         y[i, j] = exp(x - m) / s          phase 2: y = e[j] / s
 
 A full value that a later phase needs is read back where it was stored, kept in a row on the stack where it was dear,
-or computed again where it is cheap. If the innermost axis of memory is reduced, it is the vector axis; else the last
-kept axis is, and each lane folds its own column.
+or computed again where it is cheap. The innermost axis of memory is the vector axis. Where it is not among the reduced
+ones, `columns` makes the loops.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from graphc.errors import InternalError
 from graphc.ir.graph import Elementwise, Gather, Node, Reduction, View
-from graphc.ir.groups import Group
+from graphc.ir.groups import Group, GroupKind
 from graphc.ir.index import (
     Index,
     Position,
@@ -66,6 +66,13 @@ SUM_CHUNK = 4096
 """Elements folded into one partial sum; sums of partial sums keep rounding errors of long sums small."""
 
 
+BLOCKS = (1024, 256, 64)
+"""Elements that a flat pointwise kernel computes at a time: kernels that differ in the number of blocks share code."""
+
+SMALL_BLOCK = 16
+"""The same for arrays of less than the largest block."""
+
+
 @dataclass(frozen=True)
 class LoopAxis:
     """A loop over one axis of the space or several neighbours merged into one."""
@@ -87,7 +94,7 @@ class LoopAxis:
 
 
 @dataclass
-class _Phase:
+class Phase:
     """What one sweep over the reduced axes does."""
 
     rows: list[Node] = field(default_factory=list)
@@ -102,29 +109,37 @@ def lower_loops(group: Group, name: str) -> Launch:
     return Nest(group, name).launch()
 
 
+def folds_columns(group: Group) -> bool:
+    """Whether memory is contiguous along an axis that is kept while others are folded."""
+    axis = _vector_axis(group)
+    return bool(group.reduced) and axis is not None and axis not in group.reduced
+
+
+def _vector_axis(group: Group) -> int | None:
+    """Return the axis along which most of the memory is contiguous: the last that is read, or else written."""
+    for node in group.nodes:
+        if node in group.domain:
+            present = [a for a in group.domain[node] if a is not None]
+            if present:
+                return present[-1]
+    return len(group.space) - 1 if group.space else None
+
+
 class Nest:
     def __init__(self, group: Group, name: str) -> None:
         self.group = group
         self.name = name
         self.operands = Operands()
         self.members = set(group.nodes)
-        self.vector_axis = self._choose_vector_axis()
+        self.vector_axis = _vector_axis(group)
         self.outer, self.inner = self._loops()
         self.positions: dict[int, Index] = {}
         self.values: dict[Node, Expr] = {}
         self.saved: dict[Node, Buffer] = {}
+        self.written: dict[Node, set[Index]] = {}
+        self.lane: tuple[Expr, ...] = ()
 
     # Choosing loops.
-
-    def _choose_vector_axis(self) -> int | None:
-        """Return the axis along which most of the memory is contiguous: the last that is read, or else written."""
-        group = self.group
-        for node in group.nodes:
-            if node in group.domain:
-                present = [a for a in group.domain[node] if a is not None]
-                if present:
-                    return present[-1]
-        return len(group.space) - 1 if group.space else None
 
     def _loops(self) -> tuple[list[LoopAxis], list[LoopAxis]]:
         group = self.group
@@ -192,13 +207,13 @@ class Nest:
         reduced = self.group.reduced
         return not reduced or any(a in reduced for a in self.group.axes[node])
 
-    def _plan(self) -> list[_Phase]:
+    def _plan(self) -> list[Phase]:
         group = self.group
         level: dict[Node, int] = {}
         for node in group.nodes:
             before = [source_of(i) for i in node.inputs if source_of(i) in self.members]
             level[node] = max((level[b] + (b in group.domain) for b in before), default=0)
-        phases = [_Phase() for _ in range(max(level.values()) + 1 + bool(group.domain))]
+        phases = [Phase() for _ in range(max(level.values()) + 1 + bool(group.domain))]
         for node in group.nodes:
             if node in group.domain:
                 phases[level[node]].reductions.append(node)
@@ -213,7 +228,7 @@ class Nest:
             self._gather(k, phase, first)
         return phases
 
-    def _gather(self, k: int, phase: _Phase, first: dict[Node, int]) -> None:
+    def _gather(self, k: int, phase: Phase, first: dict[Node, int]) -> None:
         """Find the full values that a phase needs, and which of them an earlier one has left behind."""
         needed: set[Node] = set()
         stack = [*phase.stored, *phase.reductions]
@@ -276,27 +291,24 @@ class Nest:
         return ()
 
     def _inner_kind(self, loop: LoopAxis) -> LoopKind:
-        return SERIAL if self.group.reduced and self.vector_axis not in loop.axes else VECTOR
+        return VECTOR
 
     def _outer_kind(self, k: int, loop: LoopAxis) -> LoopKind:
-        if self.group.reduced and self.vector_axis in loop.axes:
-            return VECTOR
-        return PARALLEL if k == 0 else SERIAL
+        return SERIAL if k else PARALLEL
 
     def _same_index(self) -> frozenset[Node]:
         """Return the arrays that a pointwise group reads only at the element it writes."""
         group = self.group
         if group.reduced:
             return frozenset()
-        everywhere = {a: self.positions[a] for a in range(len(group.space))}
-        written = {flatten(place(group.axes[o], everywhere), o.shape) for o in group.outputs}
-        if len(written) != 1:
+        first, *others = self.written.values()
+        if any(indices != first for indices in others):
             return frozenset()
         return frozenset(
-            n for n, indices in self.operands.read_exactly.items() if isinstance(n, Node) and indices == written
+            n for n, indices in self.operands.read_exactly.items() if isinstance(n, Node) and indices == first
         )
 
-    def _phase(self, phase: _Phase) -> list[Stmt]:
+    def _phase(self, phase: Phase) -> list[Stmt]:
         code: list[Stmt] = []
         for node in phase.rows:
             if node not in self.group.domain:
@@ -310,7 +322,7 @@ class Nest:
             assert isinstance(node.op, Reduction)
             acc = Buffer(f"{node.op.name}_{len(self.values)}", TensorType(node.dtype, ()), Space.REGISTER)
             accumulators[node] = acc
-            code += [Alloc(acc), Store(acc, (), const(_start(node), node.dtype))]
+            code += [Alloc(acc), Store(acc, (), const(start_of(node), node.dtype))]
         code += self._sweeps(phase, accumulators)
         for node, acc in accumulators.items():
             result = Var(f"{node.op.name}{len(self.values)}", node.dtype)
@@ -318,7 +330,7 @@ class Nest:
             self.values[node] = result
         return code
 
-    def _sweeps(self, phase: _Phase, accumulators: dict[Node, Buffer]) -> list[Stmt]:
+    def _sweeps(self, phase: Phase, accumulators: dict[Node, Buffer]) -> list[Stmt]:
         """Return the loops over the reduced axes (of a pointwise group: the vector loop)."""
         if not self.inner:
             return self._sweep(phase, accumulators, {}, Index({}))
@@ -339,29 +351,24 @@ class Nest:
             sweep = block(*self._sweep(phase, accumulators, found, row * last.extent + index))
             inner: Stmt = For(var, extent, sweep, self._inner_kind(last))
             for chunk_var, count in chunk_loops:
-                inner = For(chunk_var, count, inner, SERIAL)
+                inner = For(chunk_var, count, inner, SERIAL if accumulators else PARALLEL)
             body.append(inner)
         nest = block(*body)
         for loop, var in reversed(list(zip(before, outer_vars, strict=True))):
             nest = For(var, loop.extent, nest, SERIAL)
         return [nest]
 
-    def _chunks(
-        self, loop: LoopAxis, accumulators: dict[Node, Buffer]
-    ) -> list[tuple[Index, list[tuple[Var, int]], int]]:
-        """Split a long sum into chunks: (start, loop over chunks, extent) for the whole ones and for the rest."""
+    def _chunks(self, loop: LoopAxis, accumulators: dict[Node, Buffer]) -> list[Piece]:
+        """Split a long sum into chunks, a flat pointwise loop into blocks."""
+        if self.group.kind is GroupKind.POINTWISE and not self.outer:
+            return pieces(loop.extent, _block(loop.extent), "b")
         sums = any(n.op.name == "sum" and n.dtype.kind == "f" for n in accumulators)
         if not sums or loop.extent < 2 * SUM_CHUNK:
             return [(Index({}), [], loop.extent)]
-        whole, rest = divmod(loop.extent, SUM_CHUNK)
-        var = Var("chunk")
-        parts = [(Index.axis(var, whole) * SUM_CHUNK, [(var, whole)], SUM_CHUNK)]
-        if rest:
-            parts.append((Index({}, whole * SUM_CHUNK), [], rest))
-        return parts
+        return pieces(loop.extent, SUM_CHUNK, "chunk")
 
     def _sweep(
-        self, phase: _Phase, accumulators: dict[Node, Buffer], positions: dict[int, Index], row: Index
+        self, phase: Phase, accumulators: dict[Node, Buffer], positions: dict[int, Index], row: Index
     ) -> list[Stmt]:
         """Return the statements for one element of a row."""
         outside, self.values = self.values, dict(self.values)
@@ -378,7 +385,7 @@ class Nest:
         for node, acc in accumulators.items():
             assert isinstance(node.op, Reduction)
             position = place(self.group.domain[node], self.positions)
-            code.append(Accumulate(acc, (), node.op.combine, self._operand(node.inputs[0], position)))
+            code.append(Accumulate(acc, self.lane, node.op.combine, self._operand(node.inputs[0], position)))
         # Last: what is written may be the memory of what is read, at this very element.
         code += [self._store(n) for n in phase.computed if n in phase.stored]
         self.values = outside
@@ -407,7 +414,9 @@ class Nest:
         return self.operands.read(operand, position)
 
     def _store(self, node: Node) -> Stmt:
-        return self.operands.store(node, place(self.group.axes[node], self.positions), self.values[node])
+        position = place(self.group.axes[node], self.positions)
+        self.written.setdefault(node, set()).add(flatten(position, node.shape))
+        return self.operands.store(node, position, self.values[node])
 
 
 def _gathered_position(node: Node, position: Position) -> Position:
@@ -419,7 +428,32 @@ def _gathered_position(node: Node, position: Position) -> Position:
     return indexed(axes, named, position[rank:])
 
 
-def _start(node: Node) -> object:
+Piece = tuple[Index, list[tuple[Var, int]], int]
+
+
+def pieces(extent: int, size: int, name: str) -> list[Piece]:
+    """Split a loop into pieces of one size and a rest: (start, loop over pieces, extent)."""
+    whole, rest = divmod(extent, size)
+    pieces: list[Piece] = []
+    if whole:
+        var = Var(name)
+        # An axis of one iteration would be left out: the code for one piece shall be that for many.
+        pieces.append((Index.axis(var, max(whole, 2)) * size, [(var, whole)], size))
+    if rest:
+        pieces.append((Index({}, whole * size), [], rest))
+    return pieces
+
+
+def _block(extent: int) -> int:
+    """Return how many elements a flat loop computes at a time: a size that divides it, if there is one."""
+    sizes = BLOCKS if extent > BLOCKS[0] else (*BLOCKS, SMALL_BLOCK)
+    divisors = [b for b in sizes if extent % b == 0]
+    if divisors:
+        return divisors[0]
+    return BLOCKS[0] if extent > 2 * BLOCKS[0] else extent
+
+
+def start_of(node: Node) -> object:
     """Return the value a fold starts from: the identity of its operation."""
     assert isinstance(node.op, Reduction)
     start = node.op.init(node.dtype)

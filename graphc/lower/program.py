@@ -12,10 +12,11 @@ from graphc.ir.graph import Graph, Node, Opaque, item, known_value
 from graphc.ir.groups import Group, GroupKind
 from graphc.ir.loops import Buffer, Call, Copy, Kernel, Program, Region, Repeat, Slot, Step
 from graphc.ir.types import TensorType, TupleType
+from graphc.lower.columns import lower_columns
 from graphc.lower.gemm import lower_contraction
 from graphc.lower.math import FUNCTIONS
 from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
-from graphc.lower.nest import lower_loops
+from graphc.lower.nest import folds_columns, lower_loops
 from graphc.lower.scatter import lower_scatter
 from graphc.lower.schedule import Schedule, array_of, reads, schedule, writes
 from graphc.lower.shared import SharedKernels
@@ -158,6 +159,8 @@ class _Lowering:
             return [lower_scatter(group, name)]
         if group.kind is GroupKind.OPAQUE:
             return [self._opaque(group, name)]
+        if folds_columns(group):
+            return [lower_columns(group, name, self.target)]
         return [lower_loops(group, name)]
 
     def _opaque(self, group: Group, name: str) -> Launch:

@@ -306,15 +306,19 @@ def _has_order(op: Op, inputs: tuple[Op, ...]) -> bool:
     return may_turn and (inputs[1] is not constant_op or inputs[0] is constant_op)
 
 
+_Rank = tuple[bool, int, bytes, bytes]
+
+
 class _Order:
     """An order of nodes that depends on what they compute alone, not on addresses or the order of visits.
 
-    Constants come last, and what takes more steps, not counting views, comes first; a digest of the structure decides
-    between equals. Where that fails too (variables of one name and type), the order stays as it is.
+    Constants come last, and what takes more steps, not counting views, comes first; between equals decides a digest of
+    the operations, so that the same formula on other arrays has the same order and becomes the same code, then one of
+    names and shapes too. Where that fails (variables of one name and type), the order stays as it is.
     """
 
     def __init__(self) -> None:
-        self.ranks: dict[Node, tuple[bool, int, bytes]] = {}
+        self.ranks: dict[Node, _Rank] = {}
 
     def sorted(self, m: Match) -> Node | None:
         node = m.node
@@ -334,7 +338,7 @@ class _Order:
             wrong = (free[-1] in a) == all(any(c in part for c in free) for part in (a, b))
         return contract(m["y"], m["x"], spec=canonical_spec(f"{b},{a}->{out}")) if wrong else None
 
-    def rank(self, root: Node) -> tuple[bool, int, bytes]:
+    def rank(self, root: Node) -> _Rank:
         ranks, stack = self.ranks, [root] if root not in self.ranks else []
         while stack:
             node = stack[-1]
@@ -347,13 +351,22 @@ class _Order:
                 stack.pop()
         return ranks[root]
 
-    def of_inputs(self, node: Node, inputs: Sequence[tuple[bool, int, bytes]]) -> tuple[bool, int, bytes]:
+    def of_inputs(self, node: Node, inputs: Sequence[_Rank]) -> _Rank:
+        value = known_value(node)
         attrs = ";".join([f"{k}={_stable_text(v)}" for k, v in node.attrs.items()])
-        digest = hashlib.blake2b(f"{node.op.name}({attrs})".encode(), digest_size=8)
-        for _, _, part in inputs:
-            digest.update(part)
-        steps = min([s for _, s, _ in inputs], default=0) - (bool(inputs) and not isinstance(node.op, View))
-        return node.op is constant_op, steps, digest.digest()
+        formula = _digest(
+            f"{node.op.name} {value if value is not None and value.size == 1 else ''}", [i[2] for i in inputs]
+        )
+        details = _digest(attrs, [formula, *[i[3] for i in inputs]])
+        steps = min([i[1] for i in inputs], default=0) - (bool(inputs) and not isinstance(node.op, View))
+        return node.op is constant_op, steps, formula, details
+
+
+def _digest(text: str, parts: Sequence[bytes]) -> bytes:
+    digest = hashlib.blake2b(text.encode(), digest_size=8)
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
 
 
 def _stable_text(value: object) -> str:

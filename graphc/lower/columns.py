@@ -1,0 +1,161 @@
+"""Groups that fold outer axes: sums over the rows of a matrix, one for each column.
+
+Memory is contiguous along a kept axis. It is cut into strips a few vectors wide, whose folds stay in registers while
+the strip is walked from the first row to the last:
+
+    for each strip of columns:
+        acc[width] = 0
+        for i in rows: for j in strip (vectors): y[i, j] = f(x[i, j]); acc[j] += y[i, j]
+        for j in strip: total[j] = acc[j]
+
+What needs the folds of a sweep comes in the next one over the same strip, as for rows in `nest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from graphc.ir.graph import Node
+from graphc.ir.groups import Group
+from graphc.ir.index import Index, source_of
+from graphc.ir.loops import (
+    PARALLEL,
+    SERIAL,
+    VECTOR,
+    Alloc,
+    Buffer,
+    For,
+    Kernel,
+    Let,
+    Load,
+    Space,
+    Stmt,
+    Store,
+    Var,
+    block,
+    const,
+)
+from graphc.ir.types import TensorType
+from graphc.lower.nest import Nest, Phase, pieces, start_of
+from graphc.lower.work import Launch
+from graphc.target import Target
+
+MAX_VECTORS = 8
+"""Widest strip, in vectors: some cache lines of each row, so that what is fetched of a row is used."""
+
+
+def lower_columns(group: Group, name: str, target: Target) -> Launch:
+    """Return the kernel of a group that folds outer axes."""
+    return _Columns(group, name, target).launch()
+
+
+class _Columns(Nest):
+    def __init__(self, group: Group, name: str, target: Target) -> None:
+        super().__init__(group, name)
+        self.target = target
+        self.tiles: dict[Node, Buffer] = {}
+        self.start, self.width = Index({}), 0
+
+    def launch(self) -> Launch:
+        """Return the kernel."""
+        phases = self._plan()
+        *outer, columns = self.outer
+        variables = [Var(f"i{k}") for k in range(len(outer))]
+        for loop, var in zip(outer, variables, strict=True):
+            self.positions.update(loop.positions(Index.axis(var, loop.extent)))
+        strips: list[Stmt] = []
+        for start, loops, width in pieces(columns.extent, self._strip_width(phases), "strip"):
+            self.start, self.width = start, width
+            body = self._strip(phases)
+            for var, count in loops:
+                body = For(var, count, body, PARALLEL)
+            strips.append(body)
+        nest = block(*strips)
+        for k, (loop, var) in reversed(list(enumerate(zip(outer, variables, strict=True)))):
+            nest = For(var, loop.extent, nest, SERIAL if k else PARALLEL)
+        kernel = Kernel(self.name, tuple(self.operands.buffers.values()), nest)
+        operands = tuple(self.operands.buffers)
+        return Launch(kernel, operands, frozenset(self.group.outputs), sites=tuple(self.operands.sites.found))
+
+    def _strip_width(self, phases: list[Phase]) -> int:
+        """Return how many columns have all their folds of a sweep in registers, with half of them left for the rest."""
+        lanes = self.target.lanes(max(n.dtype.itemsize for n in self.group.nodes))
+        most = max(len(p.reductions) for p in phases)
+        return lanes * max(1, min(MAX_VECTORS, self.target.vector_registers // 2 // max(1, most)))
+
+    def _strip(self, phases: list[Phase]) -> Stmt:
+        """Return the sweeps over the columns from `start`."""
+        self.tiles, self.values = {}, {}
+        code: list[Stmt] = []
+        for phase in phases:
+            code += self._of_columns(phase.rows)
+            if phase.reductions or phase.stored:
+                code += self._down(phase)
+        return block(*code)
+
+    def _across(self, needs: Iterable[Node], build: Callable[[], list[Stmt]]) -> Stmt:
+        """Return the loop over a strip; the values in `needs` come out of their tiles."""
+        var = Var("j")
+        self.lane = (var,)
+        self.positions.update(self.outer[-1].positions(self.start + Index.axis(var, self.width)))
+        outside, self.values = self.values, dict(self.values)
+        code: list[Stmt] = []
+        for node in dict.fromkeys(n for n in needs if n in self.tiles):
+            value = Var(f"{node.op.name}{len(self.values)}", node.dtype)
+            code.append(Let(value, Load(self.tiles[node], self.lane)))
+            self.values[node] = value
+        code += build()
+        self.values = outside
+        return For(var, self.width, block(*code), VECTOR)
+
+    def _tile(self, node: Node) -> Buffer:
+        tile = Buffer(f"{node.op.name}_{len(self.tiles)}", TensorType(node.dtype, (self.width,)), Space.REGISTER)
+        self.tiles[node] = tile
+        return tile
+
+    def _of_columns(self, nodes: list[Node]) -> list[Stmt]:
+        """Compute and store values of which there is one for each column."""
+        if not nodes:
+            return []
+        computed = [n for n in nodes if n not in self.group.domain]
+        needs = [*_sources(computed), *[n for n in nodes if n in self.group.domain]]
+
+        def build() -> list[Stmt]:
+            code: list[Stmt] = []
+            for node in nodes:
+                if node in computed:
+                    code += self._compute(node)
+            stores = [self._store(n) for n in nodes if n in self.group.outputs]
+            return [*code, *[Store(tiles[n], self.lane, self.values[n]) for n in computed], *stores]
+
+        known = dict(self.tiles)
+        tiles = {n: self._tile(n) for n in computed}
+        added, self.tiles = self.tiles, known
+        loop = self._across(needs, build)
+        self.tiles = added
+        return [*[Alloc(t) for t in tiles.values()], loop]
+
+    def _down(self, phase: Phase) -> list[Stmt]:
+        """Return one sweep down a strip."""
+        needs = _sources([*phase.computed, *phase.reductions])
+        known = dict(self.tiles)
+        accumulators = {n: self._tile(n) for n in phase.reductions}
+        added, self.tiles = self.tiles, known
+        code: list[Stmt] = [Alloc(t) for t in accumulators.values()]
+        if accumulators:
+            code.append(self._across((), lambda: [
+                Store(t, self.lane, const(start_of(n), n.dtype)) for n, t in accumulators.items()
+            ]))  # fmt: skip
+        variables = [Var(f"r{k}") for k in range(len(self.inner))]
+        positions: dict[int, Index] = {}
+        for loop, var in zip(self.inner, variables, strict=True):
+            positions.update(loop.positions(Index.axis(var, loop.extent)))
+        nest = self._across(needs, lambda: self._sweep(phase, accumulators, positions, Index({})))
+        for loop, var in reversed(list(zip(self.inner, variables, strict=True))):
+            nest = For(var, loop.extent, nest, SERIAL)
+        self.tiles = added
+        return [*code, nest]
+
+
+def _sources(nodes: Iterable[Node]) -> list[Node]:
+    return [source_of(i) for n in nodes for i in n.inputs]
