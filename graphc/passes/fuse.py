@@ -177,15 +177,29 @@ class _Fusion(Partition):
         if kept & set(new) or kept | set(new) != set(range(len(draft.extents))) | set(new):
             self.because(self.edges(node), ROWS)
             return None
-        if new and new[-1] >= len(draft.extents):
-            draft.extents.extend(sizes)
-        draft.reduced = frozenset(new)
         along = iter(new)
         outer = iter(placement)
-        draft.domain[node] = tuple(
-            (next(along) if shape[k] != 1 else None) if k in folded else next(outer) for k in range(len(shape))
+        domain = tuple(
+            [(next(along) if shape[k] != 1 else None) if k in folded else next(outer) for k in range(len(shape))]
         )
+        if not kept and not self._may_fold_in_one(node, draft, sizes, new, domain):
+            return None
+        _fold(draft, node, sizes, new, domain)
         return self._add(node, draft, placement, "same rows: {} need not travel")
+
+    def _may_fold_in_one(self, node: Node, draft: Draft, sizes: list[int], new: list[int], domain: Axes) -> bool:
+        """Judge a fold of everything to one number that the same kernel goes on with: it cannot be divided."""
+        before = [self.loops(start(node, self.rank[node])), self.loops(draft)]
+        tried = Draft(draft.latest, draft.earliest, [*draft.nodes, node], list(draft.extents), dict(draft.axes))
+        tried.domain, tried.reduced = dict(draft.domain), draft.reduced
+        tried.axes[node] = ()
+        _fold(tried, node, sizes, new, domain)
+        is_stored = self.stored_outside(draft)
+        after = loops_of(tried, self.ordered(tried), lambda n: n is not node and is_stored(n), self.target)
+        verdict = profit(before, [after], self.target)
+        if not verdict.pays:
+            self.because(self.edges(node), verdict.reason)
+        return verdict.pays
 
     def _join_contraction(self, node: Node, draft: Draft, placement: Axes) -> Draft | None:
         """Let a pointwise group over exactly the result of a contraction become its epilogue."""
@@ -377,6 +391,14 @@ class _Fusion(Partition):
         return Group(
             _kind(draft), nodes, outputs, hero, tuple(draft.extents), draft.axes, draft.domain, draft.reduced, body
         )
+
+
+def _fold(draft: Draft, node: Node, sizes: list[int], new: list[int], domain: Axes) -> None:
+    """Note which axes of a group a reduction folds; ones that are new have the given sizes."""
+    if new and new[-1] >= len(draft.extents):
+        draft.extents.extend(sizes)
+    draft.reduced = frozenset(new)
+    draft.domain[node] = domain
 
 
 def _own(draft: Draft) -> Axes:

@@ -18,6 +18,7 @@ from graphc.ir.verify import verify
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
 from graphc.passes.simplify import simplify
+from tests.machine import MACHINE
 from graphc.pipeline import PIPELINE, optimize
 
 FOLDER = Path(__file__).parent / "goldens"
@@ -56,7 +57,7 @@ def result_of(stanza: Stanza) -> str:
     graph = from_text(stanza.before)
     verify(graph)
     if stanza.file.stem == "fuse":
-        return "".join(f"{group}\n" for group in fuse(materialize(graph)))
+        return "".join(f"{group}\n" for group in fuse(materialize(graph), MACHINE))
     result = PASSES[stanza.file.stem](graph)
     verify(result, stanza.file.stem)
     return to_text(result)
