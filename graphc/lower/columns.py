@@ -78,10 +78,13 @@ class _Columns(Nest):
         return Launch(kernel, operands, frozenset(self.group.outputs), sites=tuple(self.operands.sites.found))
 
     def _strip_width(self, phases: list[Phase]) -> int:
-        """Return how many columns have all their folds of a sweep in registers, with half of them left for the rest."""
+        """Return how many columns have all their folds of a sweep in half of the registers, and leave a strip for each
+        core if there are as many vectors."""
         lanes = self.target.lanes(max(n.dtype.itemsize for n in self.group.nodes))
         most = max(len(p.reductions) for p in phases)
-        return lanes * max(1, min(MAX_VECTORS, self.target.vector_registers // 2 // max(1, most)))
+        vectors = -(-self.outer[-1].extent // lanes)
+        registers = self.target.vector_registers // 2 // max(1, most)
+        return lanes * max(1, min(MAX_VECTORS, registers, vectors // self.target.cores))
 
     def _strip(self, phases: list[Phase]) -> Stmt:
         """Return the sweeps over the columns from `start`."""

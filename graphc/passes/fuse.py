@@ -74,8 +74,9 @@ class _Fusion(Partition):
         drafts = self._drafts()
         if sum(len(d.nodes) for d in drafts) != len(self.computed) + self.copies:
             raise InternalError("fuse: a node is in two groups")
+        existing = set(drafts)
         for draft in drafts:
-            draft.users = {current(u) for u in draft.users} - {draft}
+            draft.users = ({current(u) for u in draft.users} & existing) - {draft}
         self.tell()
         return tuple(self._finish(d) for d in _sorted(drafts))
 

@@ -160,6 +160,8 @@ def loops_of(draft: Draft, nodes: Sequence[Node], is_stored: Callable[[Node], bo
     arrays: dict[Node, int] = {}
     for node in nodes:
         again = _points(draft, node) / lanes * sweeps.get(node, 1)
+        wide = max([node.dtype.itemsize, *[i.dtype.itemsize for i in node.inputs]])
+        again *= max(1.0, wide * lanes / target.vector_bytes)  # positions are int64: two vectors for one of floats
         is_product = isinstance(node.op, Contraction)
         cycles = _hero_cycles(node) / lanes if is_product else node_cycles(node) * again
         if cycles > most:

@@ -18,8 +18,8 @@ from graphc.ir.verify import verify
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
 from graphc.passes.simplify import simplify
-from tests.machine import MACHINE
 from graphc.pipeline import PIPELINE, optimize
+from tests.machine import MACHINE
 
 FOLDER = Path(__file__).parent / "goldens"
 PASSES: dict[str, Callable[[Graph], Graph]] = {
