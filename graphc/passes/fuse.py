@@ -23,7 +23,7 @@ import heapq
 from collections.abc import Callable, Sequence
 
 from graphc.errors import InternalError
-from graphc.ir.graph import Contraction, Graph, Node, Opaque, Reduction, Region, Scatter
+from graphc.ir.graph import Contraction, Elementwise, Graph, Node, Opaque, Reduction, Region, Scatter
 from graphc.ir.groups import Axes, Decision, Group, GroupKind
 from graphc.ir.index import source_of
 from graphc.passes.legality import (
@@ -61,6 +61,7 @@ def fuse(
 
 class _Fusion(Partition):
     def run(self) -> tuple[Group, ...]:
+        self.epilogues = self._epilogues()
         for node in reversed(self.computed):
             users = {self.group_of[reader] for reader, _ in self.readers[node]}
             joined = self._join(node, users)
@@ -79,6 +80,21 @@ class _Fusion(Partition):
             draft.users = ({current(u) for u in draft.users} & existing) - {draft}
         self.tell()
         return tuple(self._finish(d) for d in _sorted(drafts))
+
+    def _epilogues(self) -> set[Node]:
+        """Return what is computed from the result of a contraction, element by element, before anything else reads it.
+
+        Once for each element as an epilogue is less than in each sweep of a reduction that follows.
+        """
+        found: set[Node] = set()
+        for node in self.computed:
+            if not isinstance(node.op, Elementwise):
+                continue
+            for source in map(source_of, node.inputs):
+                leads_here = isinstance(source.op, Contraction) or source in found
+                if leads_here and source not in self.results and len(self.readers[source]) == 1:
+                    found.add(node)
+        return found
 
     def _drafts(self) -> list[Draft]:
         return list(dict.fromkeys(self.group_of[n] for n in self.computed))
@@ -137,7 +153,7 @@ class _Fusion(Partition):
                 self.because(self.edges(node), "it is smaller than the reader's loops and needed elsewhere too")
                 return None
             return self._join_smaller(node, draft, placement)
-        if is_stored and draft.reduced:
+        if draft.reduced and (is_stored or node in self.epilogues):
             return None  # it may yet be the epilogue of a contraction; if not, the groups merge later
         return self._add(node, draft, placement, "same loops: {} need not travel")
 
