@@ -177,6 +177,9 @@ def main(parts: list[str]) -> None:
             continue
         made = [compiled(build, v) for v in VARIANTS]
         times = best_times([lambda e=e, a=a: e(*a) for e, a in made])
+        groups = [e.text("fused") for e, _ in made]
+        # Variants that chose the same groups differ by chance alone: the best time is that of all of them.
+        times = [min(t for t, g in zip(times, groups, strict=True) if g == own) for own in groups]
         cells = [f"{e.cost().launches} | {t * 1e6:.1f}" for (e, _), t in zip(made, times, strict=True)]
         sys.stdout.write(f"| {name} | {' | '.join(cells)} | {times[0] / min(times):.2f} |\n")
         sys.stdout.flush()

@@ -26,6 +26,7 @@ from graphc.errors import InternalError
 from graphc.ir.graph import Contraction, Elementwise, Graph, Node, Opaque, Reduction, Region, Scatter
 from graphc.ir.groups import Axes, Decision, Group, GroupKind
 from graphc.ir.index import source_of
+from graphc.passes.costs import is_cheap
 from graphc.passes.legality import (
     Draft,
     current,
@@ -37,7 +38,7 @@ from graphc.passes.legality import (
     union,
 )
 from graphc.passes.partition import CYCLE, ELSEWHERE, FULL, NEEDS_MEMORY, ROWS, Partition
-from graphc.passes.profit import MAX_NODES, Verdict, amount, can_pay, is_cheap, loops_of, profit
+from graphc.passes.profit import MAX_NODES, Verdict, amount, can_pay, profit
 from graphc.passes.recompute import recompute
 from graphc.target import Target, host
 
@@ -164,7 +165,7 @@ class _Fusion(Partition):
         draft.nodes.append(node)
         draft.axes[node] = placement
         is_stored = self.stored_outside(draft)
-        after = loops_of(draft, self.ordered(draft), lambda n: n is not node and is_stored(n), self.target)
+        after = self.estimate.loops_of(draft, self.ordered(draft), lambda n: n is not node and is_stored(n))
         verdict = profit(before, [after], self.target)
         draft.nodes.pop()
         del draft.axes[node]
@@ -212,7 +213,7 @@ class _Fusion(Partition):
         tried.axes[node] = ()
         _fold(tried, node, sizes, new, domain)
         is_stored = self.stored_outside(draft)
-        after = loops_of(tried, self.ordered(tried), lambda n: n is not node and is_stored(n), self.target)
+        after = self.estimate.loops_of(tried, self.ordered(tried), lambda n: n is not node and is_stored(n))
         verdict = profit(before, [after], self.target)
         if not verdict.pays:
             self.because(self.edges(node), verdict.reason)
@@ -295,7 +296,7 @@ class _Fusion(Partition):
         return self._misfit(merged, {draft, user}) or merged
 
     def _verdict(self, a: Draft, b: Draft, merged: Draft, *, siblings: bool = False) -> Verdict:
-        after = loops_of(merged, self.ordered(merged), self.stored_outside(a, b), self.target)
+        after = self.estimate.loops_of(merged, self.ordered(merged), self.stored_outside(a, b))
         verdict = profit([self.cost(a), self.cost(b)], [after], self.target, siblings=siblings)
         if verdict.pays:
             self.costs[merged] = after

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from graphc.ir.graph import Graph, Node, item
 from graphc.ir.groups import Decision
 from graphc.ir.index import is_alias
+from graphc.passes.costs import Costs, Loops
 from graphc.passes.legality import Draft, is_met, producer_of
-from graphc.passes.profit import MAX_NODES, Loops, loops_of
+from graphc.passes.profit import MAX_NODES
 from graphc.target import Target
 
 FULL = f"the kernel is full: {MAX_NODES} operations"
@@ -44,6 +45,7 @@ class Partition:
         self.siblings: list[Decision] = []
         self.copies = 0
         self.copy_readers: dict[Node, set[Draft]] = {}
+        self.estimate = Costs(target)
         self.costs: dict[Draft, Loops] = {}
 
     def because(self, edges: Iterable[tuple[Node, Node]], reason: str) -> None:
@@ -72,7 +74,7 @@ class Partition:
             self.on_decision(decision)
 
     def loops(self, draft: Draft) -> Loops:
-        return loops_of(draft, self.ordered(draft), self.stored_outside(draft), self.target)
+        return self.estimate.loops_of(draft, self.ordered(draft), self.stored_outside(draft))
 
     def cost(self, draft: Draft) -> Loops:
         """Return what a group costs that no node joins any more."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from graphc.ir.graph import Contraction, Elementwise, Node
 from graphc.ir.groups import Axes
 from graphc.ir.index import source_of
+from graphc.passes.costs import is_cheap
 from graphc.passes.legality import Draft, is_met, read_along, through_views
 from graphc.passes.partition import Partition
-from graphc.passes.profit import MAX_NODES, is_cheap, loops_of, profit
+from graphc.passes.profit import MAX_NODES, profit
 
 
 def recompute(partition: Partition, drafts: list[Draft]) -> None:
@@ -27,6 +28,8 @@ def _may_be_repeated(partition: Partition, node: Node, draft: Draft) -> bool:
     """Whether a value is stored for nothing but loops that could make it themselves, and what it takes is in memory."""
     if node in partition.results or not isinstance(node.op, Elementwise) or not is_cheap(node):
         return False
+    if node.tensor_type.nbytes <= partition.target.l1_bytes:
+        return False  # there is little to gain
     if node.op.scalar == "check_index" or not partition.is_stored(node, draft) or node in partition.copy_readers:
         return False
     if not all(is_met(o, r) for r, o in partition.readers[node]):
@@ -51,7 +54,7 @@ def _try(partition: Partition, node: Node, home: Draft, updated: set[Node]) -> N
         home.nodes.remove(node)
     touched = [home, *others] if home.nodes else others
     after = [
-        loops_of(d, partition.ordered(d), lambda n, d=d: n is not node and partition.is_stored(n, d), partition.target)  # type: ignore[misc]
+        partition.estimate.loops_of(d, partition.ordered(d), lambda n, d=d: n is not node and partition.is_stored(n, d))  # type: ignore[misc]
         for d in touched
     ]
     verdict = profit(before, after, partition.target)

@@ -17,10 +17,11 @@ from graphc.ir.graph import Graph, Node, item
 from graphc.ir.groups import Decision, Group
 from graphc.ir.index import is_alias
 from graphc.ir.text import from_text
+from graphc.passes.costs import Loops
 from graphc.passes.fuse import fuse
 from graphc.passes.legality import producer_of
 from graphc.passes.materialize import materialize
-from graphc.passes.profit import Loops, profit
+from graphc.passes.profit import profit
 from tests.machine import MACHINE
 from tests.random_graphs import RandomChoices, random_program
 
