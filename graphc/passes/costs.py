@@ -35,7 +35,7 @@ CYCLES: Mapping[str, float] = {"copy": 0.0, "identity": 0.0, "div": 8.0, "sqrt":
 class Loops:
     """A kernel as it would run, in cycles of one core.
 
-    work     arithmetic; `dear` is the operation that takes the most of it
+    work     arithmetic; `dear` is the elementwise operation that takes the most of it
     traffic  arrays read and written
     spills   stores and loads of values for which there is no register
     bursts   whether arithmetic and traffic take turns, as they do where a contraction finishes a tile
@@ -146,7 +146,7 @@ class Costs:
             # Positions are int64: two vectors for one of floats.
             again *= max(1.0, fact.wide * lanes / target.vector_bytes)
             cycles = fact.cycles / lanes if fact.is_product else fact.cycles * again
-            if cycles > most:
+            if cycles > most and not fact.is_product:
                 most, dear = cycles, node.op.name
             for source, nbytes, itemsize in fact.loads:
                 if source not in members:

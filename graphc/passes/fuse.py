@@ -235,7 +235,7 @@ class _Fusion(Partition):
         draft.axes[node] = placement
         draft.nodes.append(node)
         draft.earliest = self.rank[node]
-        self.because(self.edges(node, draft), reason.format(amount(node.tensor_type.nbytes)))
+        self.because(self.edges(node, draft), reason.format(amount(node.tensor_type.nbytes)), fused=True)
         self.group_of[node] = draft
         return draft
 
@@ -263,7 +263,7 @@ class _Fusion(Partition):
             self.because(edges, merged)
             return None
         verdict = self._verdict(draft, user, merged)
-        self.because(edges, verdict.reason)
+        self.because(edges, verdict.reason, fused=verdict.pays)
         return self._replace(draft, user, merged) if verdict.pays else None
 
     def _between(self, draft: Draft, user: Draft) -> list[tuple[Node, Node]]:

@@ -16,6 +16,8 @@ FULL = f"the kernel is full: {MAX_NODES} operations"
 NEEDS_MEMORY = "its reader needs the whole array in memory"
 ELSEWHERE = "it is read at other positions than those at which it is computed"
 ROWS = "the reader's loops run over other rows"
+TOGETHER = "same loops as others that both share a kernel with"
+APART = "each was of more use in a kernel with others"
 CYCLE = "other values that the reader waits for are computed from this one in between"
 
 
@@ -41,18 +43,18 @@ class Partition:
                 if source in self.readers:
                     self.readers[source].append((node, operand))
         self.group_of: dict[Node, Draft] = {}
-        self.reasons: dict[tuple[Node, Node], str] = {}
+        self.reasons: dict[tuple[Node, Node], tuple[bool, str]] = {}
         self.siblings: list[Decision] = []
         self.copies = 0
         self.copy_readers: dict[Node, set[Draft]] = {}
         self.estimate = Costs(target)
         self.costs: dict[Draft, Loops] = {}
 
-    def because(self, edges: Iterable[tuple[Node, Node]], reason: str) -> None:
-        """Remember why values stay in a kernel or leave it; what is said last counts."""
+    def because(self, edges: Iterable[tuple[Node, Node]], reason: str, *, fused: bool = False) -> None:
+        """Remember why values stay in a kernel or leave it; what is said last counts, if it comes true."""
         if self.on_decision is not None:
             for edge in edges:
-                self.reasons[edge] = reason
+                self.reasons[edge] = fused, reason
 
     def edges(self, node: Node, draft: Draft | None = None) -> list[tuple[Node, Node]]:
         """Return (node, reader) for the readers in a group, or for all."""
@@ -64,14 +66,18 @@ class Partition:
         if self.on_decision is None:
             return
         for node in self.computed:
-            for reader, operand in dict(self.readers[node]).items():
-                fused = self.group_of[node] is self.group_of[reader] or node in self.group_of[reader].axes
-                reason = self.reasons.get((node, reader), "same loops" if fused else CYCLE)
-                if not is_met(operand, reader):
-                    reason = NEEDS_MEMORY
-                self.on_decision(Decision(node, reader, fused, reason))
+            for reader in dict.fromkeys(r for r, _ in self.readers[node]):
+                group = self.group_of[reader]
+                fused = self.group_of[node] is group or node in group.axes
+                self.on_decision(Decision(node, reader, fused, self._reason(node, reader, fused)))
         for decision in self.siblings:
             self.on_decision(decision)
+
+    def _reason(self, node: Node, reader: Node, fused: bool) -> str:
+        if not all(is_met(o, r) for r, o in self.readers[node] if r is reader):
+            return NEEDS_MEMORY
+        decided, reason = self.reasons.get((node, reader), (not fused, ""))
+        return reason if decided == fused else TOGETHER if fused else APART
 
     def loops(self, draft: Draft) -> Loops:
         return self.estimate.loops_of(draft, self.ordered(draft), self.stored_outside(draft))

@@ -56,11 +56,12 @@ def profit(before: Sequence[Loops], after: Sequence[Loops], target: Target, *, s
     ways = min(k.ways for k in after)
     if again <= 0 and spilled <= 0 and ways < min(target.cores, *[k.ways for k in before]):
         return Verdict(False, f"together only {ways} of {target.cores} cores could do it")
-    if spilled > again:
+    if spilled > max(again, 0):
         return Verdict(False, f"more values at a time than the machine has registers for ({target.vector_registers})")
-    return Verdict(
-        False, f"doing {after[-1].dear} again for each use costs more than {amount(max(saved, 0))} of traffic"
-    )
+    if again <= 0:
+        return Verdict(False, "together it would take no less time")
+    kept = amount(max(saved, 0))
+    return Verdict(False, f"doing {after[-1].dear} again for each use costs more than {kept} of traffic")
 
 
 def can_pay(source: Node, a: Loops, b: Loops, target: Target) -> bool:

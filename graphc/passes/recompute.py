@@ -105,7 +105,8 @@ def _settle(partition: Partition, node: Node, home: Draft, others: list[Draft]) 
         partition.copies += len(others) - 1
         partition.group_of[node] = others[0]
         home.axes.pop(node)
-    partition.because(partition.edges(node), "computed again by each that reads it: quicker than by way of memory")
+    reason = "computed again by each that reads it: quicker than by way of memory"
+    partition.because(partition.edges(node), reason, fused=True)
     for source in map(source_of, node.inputs):
         partition.copy_readers.setdefault(source, set()).update(others)
         if source in partition.group_of:
