@@ -87,7 +87,7 @@ def prepare(graph: Graph, options: Options, journal: Journal) -> tuple[Graph, Gr
     optimized = optimize(graph, options, journal)
     prepared = run_pass(materialize, optimized, options, journal)
     with journal.timed("fuse"):
-        groups = fuse(prepared, host())
+        groups = fuse(prepared, host(), journal.decisions.append if journal.detailed else None)
     print_if_asked("fuse", lambda: "\n".join(map(str, groups)))
     return optimized, prepared, groups
 

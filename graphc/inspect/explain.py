@@ -116,11 +116,10 @@ class Explanation:
         names = _value_names(self.prepared, self.groups)
         for k, group in enumerate(self.groups, 1):
             lines += _kernel(k, group, names)
-        refused = [d for d in self.decisions if not d.fused]
-        if refused:
-            lines.append("\nKept apart:")
-        for decision, count in list(_distinct(refused).items())[:EXAMPLES]:
-            lines.append(f"    {decision}{f' ({count} times)' if count > 1 else ''}")
+            lines += _reasons(group, self.decisions)
+        apart = _apart([d for d in self.decisions if not d.fused], self.groups, names)
+        if apart:
+            lines += ["\nWhat stayed apart, though one is computed from the other, or both read the same:", *apart]
         return "\n".join(lines)
 
     def _memory(self) -> str:
@@ -255,8 +254,26 @@ def _places(nodes: Iterable[Node]) -> list[str]:
     return found[:3] + ([f"{_count(len(found) - 3, 'more line')}"] if len(found) > 3 else [])
 
 
-def _distinct(decisions: Iterable[Decision]) -> dict[str, int]:
-    """Return the decisions as text, with how many read the same."""
-    return Counter(
-        f"{d.producer.op.name} and {d.consumer.op.name}: {d.reason}{_at(d.consumer.location)}" for d in decisions
-    )
+def _reasons(group: Group, decisions: Iterable[Decision]) -> list[str]:
+    """Return why the operations of a kernel are together."""
+    members = set(group.nodes)
+    found = Counter(d.reason for d in decisions if d.fused and d.producer in members and d.consumer in members)
+    return [f"       together: {'; '.join([reason for reason, _ in found.most_common(2)])}"] if found else []
+
+
+def _apart(refused: Iterable[Decision], groups: Sequence[Group], names: Mapping[Node, str]) -> list[str]:
+    """Return, by reason, which values in memory are not computed together with those that need them."""
+    home = {n: g for g in groups for n in g.nodes}
+    pairs: dict[str, dict[str, None]] = {}
+    for decision in refused:
+        producer, group = names.get(decision.producer), home.get(decision.consumer)
+        if producer is None or group is None:
+            continue
+        reader = names[decision.consumer] if decision.consumer in names else names[group.outputs[0]]
+        if producer != reader:
+            pairs.setdefault(decision.reason, {})[f"{producer} and {reader}"] = None
+    lines = []
+    for reason, found in list(pairs.items())[:EXAMPLES]:
+        shown, more = list(found)[:4], len(found) - 4
+        lines.append(f"    {', '.join(shown)}{f' and {more} more' if more > 0 else ''}: {reason}")
+    return lines

@@ -68,7 +68,7 @@ def test_the_report_names_rules_kernels_memory_and_lines() -> None:
         step.explain()
     step(np.ones((8, 4), np.float32))
     text = str(step.explain())
-    assert without_times(text).startswith("train for n=8: 4 kernels for ")
+    assert without_times(text).startswith("train for n=8: 3 kernels for ")
     assert "mul_one: relu(data @ weights) * 1  ->  relu(data @ weights)\n        at test_explain.py:" in text
     assert "new weights = weights - data.T @ t" in text
     assert "updates    1 variable: weights" in text
