@@ -21,7 +21,8 @@ HEAD = """# Formulas as they stand in textbooks
 are 0 * inf or inf / inf. graphc recognises such formulas and computes what they mean. There is nothing to switch on:
 the pass is called `stabilize` and runs in every compilation. What it did to a program stands in `step.explain()`, and
 the graph that came out in `step.text("optimized")`. Derivatives are taken of the stable forms, so `backend="eager"` has
-them too; its values are those of the formula as it is written.
+them too, apart from what cancels in a derivative itself (far out, those of tanh, sigmoid and log(erfc)); its values are
+those of the formula as it is written.
 
 Recognised are the formulas below, with their operands in any order, along any axes, with and without `keepdims`, and
 inside larger formulas. They are not recognised across a value that one differentiates by, across the border of a

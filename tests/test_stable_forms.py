@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +58,11 @@ def test_random_points(form: Form, dtype: str) -> None:
     # Between the extreme points nothing is exact by luck: two more for each function that a form is made of.
     looser = replace(inside, ulps=(form.ulps[0] + 2, form.ulps[1] + 3))
     assert_right(looser, inputs, gx.compile(names, wanted)(*inputs))
+
+
+def test_the_page_of_errors_lists_every_form() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "stable-forms.md").read_text()
+    assert [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")] == [f.name for f in ALL]
 
 
 def grown(seed: int, x: gx.Tensor) -> gx.Tensor:
