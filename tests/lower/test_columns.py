@@ -1,14 +1,19 @@
-"""Folds of outer axes: strips of columns of every width, on every target."""
+"""Folds of outer axes in strips of columns, and kernels of all lengths that share code."""
 
 from __future__ import annotations
+
+import ctypes
 
 import numpy as np
 import pytest
 
+from graphc.codegen.jit import Machine
+from graphc.codegen.kernel import emit_kernel
 from graphc.eager import evaluate
 from graphc.ir.graph import Graph
 from graphc.ir.intern import code_key
 from graphc.ir.text import from_text
+from graphc.target import host
 from tests.native import TARGETS, NativeGraph
 
 BODIES = {
@@ -69,3 +74,23 @@ def test_shared_code_runs_on_every_length(target: str) -> None:
     assert len({code_key(k) for k in native.program.kernels}) == 5
     for found, x in zip(native(inputs), inputs, strict=True):
         np.testing.assert_allclose(found, np.exp(x * x), rtol=1e-6)
+
+
+def test_a_kernel_runs_in_parts() -> None:
+    """Two ranges of iterations, the later one first, do what all of them do."""
+    native = NativeGraph(flat(4096))
+    (kernel,) = native.program.kernels
+    body, declarations = emit_kernel(kernel, "@k", host(), native.program.functions)
+    entry = [
+        "define i32 @parts(ptr %a, ptr %b, ptr %c, ptr %failure) {",
+        "  %first = call i32 @k(ptr %a, ptr %b, ptr %c, i64 3, i64 4, ptr %failure)",
+        "  %second = call i32 @k(ptr %a, ptr %b, ptr %c, i64 0, i64 3, ptr %failure)",
+        "  ret i32 %second",
+        "}",
+    ]
+    machine = Machine("\n".join([*body, *entry, *declarations]), "parts", host())
+    x, y, out = (np.linspace(k, k + 1, 4096, dtype="float32") for k in range(3))
+    run = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_void_p] * 4)(machine.address)
+    assert kernel.ways == 4
+    assert run(x.ctypes.data, y.ctypes.data, out.ctypes.data, None) == 0
+    np.testing.assert_array_equal(out, (x + y) * x)

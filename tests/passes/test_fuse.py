@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from random import Random
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,16 +15,21 @@ from hypothesis import strategies as st
 
 import graphc as gx
 from graphc.compiler import optimize
+from graphc.eager import evaluate
 from graphc.ir.graph import Graph, Node, item
 from graphc.ir.groups import Decision, Group
 from graphc.ir.index import is_alias
 from graphc.ir.text import from_text
+from graphc.passes import fuse as fuse_module
+from graphc.passes import recompute as recompute_module
 from graphc.passes.costs import Loops
 from graphc.passes.fuse import fuse
 from graphc.passes.legality import producer_of
 from graphc.passes.materialize import materialize
-from graphc.passes.profit import profit
+from graphc.passes.profit import Verdict, profit
+from graphc.target import host
 from tests.machine import MACHINE
+from tests.native import NativeGraph
 from tests.random_graphs import RandomChoices, random_program
 
 TARGETS = {
@@ -265,3 +272,55 @@ def test_time_is_linear() -> None:
         seconds.append((time.perf_counter() - start) / len(graph.nodes))
     assert seconds[1] < 3 * seconds[0]
     assert seconds[1] < 5e-4
+
+
+# Values computed again, and every legal step taken.
+
+
+def layered_graph(seed: int) -> Graph:
+    """Return a graph of cheap operations on matrices with folds, a product and views between them."""
+    random = Random(seed)
+    values = [gx.placeholder((40, 40), name=f"x{k}") for k in range(3)]
+    for _ in range(random.randint(4, 25)):
+        a, b, c = (random.choice(values[-6:]) for _ in range(3))
+        kind = random.randint(0, 9)
+        if kind < 3:
+            new = a + b * 0.5
+        elif kind == 3:
+            new = gx.where(a > b, c, a)
+        elif kind == 4:
+            new = gx.maximum(a, b)
+        elif kind == 5:
+            new = a - gx.mean(b, random.randint(0, 1), keepdims=True)
+        elif kind == 6:
+            new = a + b.T
+        elif kind == 7:
+            new = gx.tanh(a)
+        elif kind == 8:
+            new = (a @ b) * 0.1
+        else:
+            new = a * gx.max(b)
+        values.append(new)
+    placeholders = tuple([v.node for v in values[:3]])
+    return Graph(placeholders, tuple([v.node for v in random.sample(values[3:], 2)]))
+
+
+@pytest.mark.parametrize("pays", [True, False])
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_any_judgement_gives_the_same_values(pays: bool, seed: int) -> None:
+    graph = layered_graph(seed)
+    generator = np.random.default_rng(seed)
+    inputs = [generator.standard_normal((40, 40)).astype("float32") for _ in graph.inputs]
+
+    def verdict(*_: object, **__: object) -> Verdict:
+        return Verdict(pays, "forced")
+
+    with (
+        mock.patch.object(fuse_module, "profit", verdict),
+        mock.patch.object(fuse_module, "can_pay", return_value=True),
+        mock.patch.object(recompute_module, "profit", verdict),
+    ):
+        native = NativeGraph(graph, replace(host(), l1_bytes=64))
+    for found, wanted in zip(native(inputs), evaluate(graph, inputs, {}), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
