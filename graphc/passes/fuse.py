@@ -69,6 +69,7 @@ class _Fusion(Partition):
             if joined is None:
                 joined = self.group_of[node] = start(node, self.rank[node])
             joined.users |= users - {joined}
+            self.spans.add(joined)
         for draft in sorted(set(self.group_of.values()), key=lambda d: d.latest):
             self._merge_into_users(current(draft))
         self._merge_siblings()
@@ -119,7 +120,7 @@ class _Fusion(Partition):
             self.because(self.edges(node), FULL)
             return None
         is_stored = node in self.results or len(users) > 1
-        if is_stored and any(reaches(other, draft) for other in users - {draft}):
+        if is_stored and any(reaches(other, draft, self.spans) for other in users - {draft}):
             self.because(self.edges(node), CYCLE)
             return None
         placement = self._placement(node, draft)
@@ -280,7 +281,7 @@ class _Fusion(Partition):
         match = self._match(draft, user)
         if isinstance(match, str):
             return match
-        if any(reaches(other, user) for other in users - {user}):
+        if any(reaches(other, user, self.spans) for other in users - {user}):
             return CYCLE
         return self._united(draft, user, match)
 
@@ -306,6 +307,7 @@ class _Fusion(Partition):
         for node in merged.nodes:
             self.group_of[node] = merged
         a.merged_into = b.merged_into = merged
+        self.spans.add(merged)
         return merged
 
     def _match(self, draft: Draft, user: Draft) -> dict[int, int] | str:
@@ -377,7 +379,7 @@ class _Fusion(Partition):
         (one, here), (two, there) = readers[0], readers[1]
         match: dict[int, int] = {}
         completed = _completed(match, a, b) if _agree(match, here, there) else ELSEWHERE
-        if isinstance(completed, str) or reaches(a, b) or reaches(b, a):
+        if isinstance(completed, str) or reaches(a, b, self.spans) or reaches(b, a, self.spans):
             return
         merged = self._united(a, b, completed)
         if isinstance(merged, str):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from graphc.ir.graph import Contraction, Elementwise, Gather, Node, Reduction, Scatter, View, item
 from graphc.ir.groups import Axes
 from graphc.ir.index import is_alias, is_virtual, operands_met, source_of
@@ -161,19 +163,34 @@ def folds_outer_axes(draft: Draft) -> bool:
     return False
 
 
-def reaches(start: Draft, goal: Draft) -> bool:
-    """Whether values flow from one group to another.
+class Spans:
+    """How far the groups stretch that begin at a place of the program or before it."""
 
-    No group is passed by for beginning after the goal's end: from there values may come back by way of a group that has
-    nodes on both sides.
-    """
+    def __init__(self, places: int) -> None:
+        self._furthest = np.arange(places)
+
+    def add(self, draft: Draft) -> None:
+        part = self._furthest[draft.earliest : draft.latest + 1]
+        np.maximum(part, draft.latest, out=part)
+
+    def horizon(self, place: int) -> int:
+        """Return the last place from which values can come back to `place`, by groups with nodes on both sides."""
+        furthest = self._furthest
+        while furthest[place] > place:
+            place = int(furthest[place])
+        return place
+
+
+def reaches(start: Draft, goal: Draft, spans: Spans) -> bool:
+    """Whether values flow from one group to another. Groups that begin beyond the goal's horizon are passed by."""
+    horizon = spans.horizon(goal.latest)
     stack, seen = [start], {start}
     while stack:
         draft = stack.pop()
         if draft is goal or len(seen) > SEARCH_LIMIT:
             return True
         for user in map(current, draft.users):
-            if user not in seen:
+            if user not in seen and user.earliest <= horizon:
                 seen.add(user)
                 stack.append(user)
     return False

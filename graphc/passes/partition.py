@@ -8,7 +8,7 @@ from graphc.ir.graph import Graph, Node, item
 from graphc.ir.groups import Decision
 from graphc.ir.index import is_alias
 from graphc.passes.costs import Costs, Loops
-from graphc.passes.legality import Draft, is_met, producer_of
+from graphc.passes.legality import Draft, Spans, is_met, producer_of
 from graphc.passes.profit import MAX_NODES
 from graphc.target import Target
 
@@ -43,6 +43,7 @@ class Partition:
                 if source in self.readers:
                     self.readers[source].append((node, operand))
         self.group_of: dict[Node, Draft] = {}
+        self.spans = Spans(len(self.computed))
         self.reasons: dict[tuple[Node, Node], tuple[bool, str]] = {}
         self.siblings: list[Decision] = []
         self.copies = 0
