@@ -99,7 +99,7 @@ class _Tree:
     @property
     def cost(self) -> int:
         """What the tree costs as it is written."""
-        return sum([_cost_of(node) for node in self.inner])
+        return sum([_cost_of(node) for node in set(self.inner)])
 
     @cached_property
     def lone(self) -> Set[int]:
@@ -181,20 +181,21 @@ class _Products:
         return _rebuilt(self.graph, better, on_fire) if better else self.graph
 
     def readers(self, node: Node) -> tuple[list[Node], bool]:
-        """Return the products that read a product, through views, and whether anything else needs it."""
-        found: dict[Node, None] = {}
+        """Return each reading of a product by another, through views, and whether anything else needs it."""
+        found: list[Node] = []
         is_needed = node in self.results
         stack = [node]
         while stack:
-            for user in self.graph.users[stack.pop()]:
+            view = stack.pop()
+            for user in self.graph.users[view]:
                 if user in self.products:
-                    found[user] = None
+                    found += [user] * user.inputs.count(view)
                 elif _is_transparent(user):
                     is_needed |= user in self.results
                     stack.append(user)
                 else:
                     is_needed = True
-        return list(found), is_needed
+        return found, is_needed
 
     def decide(self, node: Node, readers: Sequence[Node], is_needed: bool) -> None:
         """Compute a product that several read anew inside of those trees where that costs less in all."""
