@@ -9,7 +9,8 @@ What a program means:
 - Elementwise operands have the same shape, or rank 0 (a scalar meets every element). Nothing else broadcasts on its
   own, and nothing changes dtype on its own: `broadcast` and `cast` are nodes.
 - Integers wrap. Floats follow IEEE 754 in the dtype of the node: no operation is contracted, reassociated or widened,
-  except that sums and contractions may add in another order and keep more precision in between.
+  except that sums and contractions may add in another order and keep more precision in between. Contractions, outer
+  products and sums of one another are one sum of products, of which the factors may be multiplied in any order.
 - A `placeholder` is fed by the call. A `variable` is read as it was when the call began; `Graph.updates` pairs
   variables with the values they have when it ends, all at once.
 - A `Graph` is its inputs, outputs and updates. What they do not reach does not exist: dead code needs no pass.
@@ -18,6 +19,7 @@ What a program means:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
@@ -242,9 +244,8 @@ class Node:
 
     def with_inputs(self, inputs: tuple[Node, ...]) -> Node:
         """Return this node on other inputs of the same types; itself when they are the same nodes."""
-        if all(a is b for a, b in zip(inputs, self.inputs, strict=True)):
-            return self
-        return Node(self.op, inputs, self.attrs, self.type, self.location)
+        # Nodes are equal when they are the same, so tuples of them are too.
+        return self if inputs == self.inputs else Node(self.op, inputs, self.attrs, self.type, self.location)
 
     def __repr__(self) -> str:
         return f"<{self.op.name}: {self.type}>"
@@ -319,6 +320,14 @@ class Graph:
             for source in node.inputs:
                 users[source][node] = None
         return {n: tuple(u) for n, u in users.items()}
+
+    @cached_property
+    def readings(self) -> Mapping[Node, int]:
+        """For each node, how many times others read it as an operand and the graph as a result."""
+        count = Counter(self.results)
+        for node in self.nodes:
+            count.update(node.inputs)
+        return count
 
     def replace_results(self, results: Sequence[Node]) -> Graph:
         """Return this graph computing other results; itself when they are the same nodes."""

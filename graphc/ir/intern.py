@@ -74,6 +74,9 @@ def node_key(node: Node) -> Key:
     attrs = node.attrs
     if not attrs:
         return (node.op, node.inputs, node.type)
+    if len(attrs) == 1:
+        ((name, value),) = attrs.items()
+        return (node.op, node.inputs, node.type, name, attr_key(value))
     return (node.op, node.inputs, node.type, *[(k, attr_key(attrs[k])) for k in sorted(attrs)])
 
 

@@ -12,9 +12,10 @@ other rules. The right side is a pattern or a function of the match; it is never
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -125,13 +126,18 @@ def call(op: str, *args: Pattern | Number, **attrs: Any) -> Apply:
 
 
 class Match:
-    """What the variables of a pattern stand for at one node: `match["x"]`, and `match.node` for the whole."""
+    """What the variables of a pattern stand for at one node: `match["x"]`, and `match.node` for the whole.
 
-    __slots__ = ("_found", "node")
+    is_alone(node)   tells whether nothing but the match reads a node: a rule that computes it in another way asks this,
+                     as otherwise both would be computed
+    """
 
-    def __init__(self, node: Node, found: Mapping[str, Any]) -> None:
+    __slots__ = ("_found", "is_alone", "node")
+
+    def __init__(self, node: Node, found: Mapping[str, Any], is_alone: Callable[[Node], bool]) -> None:
         self.node = node
         self._found = found
+        self.is_alone = is_alone
 
     def __getitem__(self, name: str) -> Any:
         return self._found[name]
@@ -160,12 +166,16 @@ class Rule:
     def __repr__(self) -> str:
         return f"<rule {self.name}: {self.lhs} -> {self.rhs}>"
 
-    def apply(self, node: Node) -> Node | None:
+    @cached_property
+    def _matches(self) -> Matcher:
+        return _matcher(self.lhs)
+
+    def apply(self, node: Node, is_alone: Callable[[Node], bool] = lambda node: True) -> Node | None:
         """Return what replaces `node`, of the same type; None where the rule does not apply."""
         found: dict[str, Any] = {}
-        if not _matches(self.lhs, node, found):
+        if not self._matches(node, found):
             return None
-        match = Match(node, found)
+        match = Match(node, found, is_alone)
         if self.when is not None and not self.when(match):
             return None
         rhs = self.rhs
@@ -177,28 +187,49 @@ OnFire = Callable[[str, Node, Node], None]
 """Told of every replacement: the name of the rule, the node before, the node after."""
 
 
-def _matches(pattern: Pattern | Number, node: Node, found: dict[str, Any]) -> bool:
-    if isinstance(pattern, Variable):
-        known = found.setdefault(pattern.name, node)
-        return known is node and (not pattern.constant or (node.op is constant_op and not node.shape))
+Matcher = Callable[[Node, dict[str, Any]], bool]
+"""Tells whether a node matches, and writes down what the variables stand for."""
+
+
+def _matcher(pattern: Pattern | Number) -> Matcher:
+    """Return the matcher of a pattern; functions inside of functions are faster than to look at the pattern again."""
     if isinstance(pattern, Apply):
-        return _matches_apply(pattern, node, found)
+        return _matcher_of_apply(pattern)
     if isinstance(pattern, Each):
-        return isinstance(node.op, pattern.kind)
-    assert isinstance(pattern, bool | int | float)
-    return _is_number(node, pattern)
+        kind = pattern.kind
+        return lambda node, found: isinstance(node.op, kind)
+    if not isinstance(pattern, Variable):
+        assert isinstance(pattern, bool | int | float)
+        return lambda node, found: _is_number(node, pattern)
+    name, is_constant = pattern.name, pattern.constant
 
-
-def _matches_apply(pattern: Apply, node: Node, found: dict[str, Any]) -> bool:
-    if pattern.op != node.op.name or len(pattern.args) != len(node.inputs):
-        return False
-    for name, wanted in pattern.attrs.items():
-        given = node.attrs[name]
-        if isinstance(wanted, Attr):
-            wanted = found.setdefault(wanted.name, given)
-        if wanted != given:
+    def variable(node: Node, found: dict[str, Any]) -> bool:
+        if is_constant and (node.op is not constant_op or node.shape):
             return False
-    return all(_matches(p, i, found) for p, i in zip(pattern.args, node.inputs, strict=True))
+        return found.setdefault(name, node) is node
+
+    return variable
+
+
+def _matcher_of_apply(pattern: Apply) -> Matcher:
+    op, count, attrs = pattern.op, len(pattern.args), tuple(pattern.attrs.items())
+    args = tuple([_matcher(arg) for arg in pattern.args])
+
+    def matches(node: Node, found: dict[str, Any]) -> bool:
+        if node.op.name != op or len(node.inputs) != count:
+            return False
+        for name, wanted in attrs:
+            given = node.attrs[name]
+            if isinstance(wanted, Attr):
+                wanted = found.setdefault(wanted.name, given)
+            if wanted != given:
+                return False
+        for arg, source in zip(args, node.inputs, strict=True):
+            if not arg(source, found):
+                return False
+        return True
+
+    return matches
 
 
 def _is_number(node: Node, number: Number) -> bool:
@@ -251,26 +282,47 @@ def apply_rules(
     """Return `graph` with every rule applied wherever it matches, also to what rules make; itself if nothing changed.
 
     One sweep, inputs before users; each node tries the rules for it in order. Nodes are interned on the way, and a
-    new node has the location of the one it replaces. `on_fire` is told of every replacement. Whoever applies the same
-    rules to many graphs may pass an `index`, which fills itself.
+    new node has the location of the one it replaces. `on_fire` is told of every replacement. Where a rule asked for
+    the readers of a node that the sweep may have changed, another sweep follows. Whoever applies the same rules to many
+    graphs may pass an `index`, which fills itself.
     """
-    return _Sweep(tuple(rules), on_fire, len(graph.nodes), {} if index is None else index).run(graph)
+    rules, index = tuple(rules), {} if index is None else index
+    while True:
+        sweep = _Sweep(graph, rules, on_fire, index)
+        graph = sweep.run()
+        if not sweep.is_unsure:
+            return graph
 
 
 class _Sweep:
-    def __init__(self, rules: Sequence[Rule], on_fire: OnFire | None, nodes: int, index: Index) -> None:
+    def __init__(self, graph: Graph, rules: Sequence[Rule], on_fire: OnFire | None, index: Index) -> None:
+        self.graph = graph
         self.rules = rules
         self.candidates = index
         self.on_fire = on_fire
-        self.firings = FIRINGS * (nodes + 16)
+        self.limit = self.firings = FIRINGS * (len(graph.nodes) + 16)
         self.table = Interner()
         self.final: dict[Node, Node] = {}
         self.replaced: dict[Node, tuple[Rule | None, Node]] = {}
+        self.readings: Counter[Node] = Counter()
+        self.settled = self.counted = 0
+        self.is_unsure = False
 
-    def run(self, graph: Graph) -> Graph:
-        for node in graph.nodes:
+    def run(self) -> Graph:
+        for k, node in enumerate(self.graph.nodes):
+            self.settled = k
             self.settle(node)
-        return graph.replace_results([self.final[r] for r in graph.results])
+        return self.graph.replace_results([self.final[r] for r in self.graph.results])
+
+    def is_alone(self, node: Node) -> bool:
+        """Tell whether one node reads a final node, as far as is known: what rules made may be read by others."""
+        for before in self.graph.nodes[self.counted : self.settled]:
+            self.readings[self.final[before]] += self.graph.readings[before]
+        self.counted = self.settled
+        if self.readings[node] == 1:
+            return True
+        self.is_unsure |= self.firings < self.limit
+        return False
 
     def settle(self, root: Node) -> None:
         """Find what `root` finally becomes, after everything that it needs."""
@@ -287,12 +339,14 @@ class _Sweep:
                     continue
                 self.push(stack, result)
                 continue
-            waiting = [i for i in node.inputs if i not in final]
-            if waiting:
-                for source in waiting:
-                    self.push(stack, source)
+            try:
+                inputs = tuple([final[i] for i in node.inputs])
+            except KeyError:
+                for source in node.inputs:
+                    if source not in final:
+                        self.push(stack, source)
                 continue
-            same = self.table.intern(node.with_inputs(tuple([final[i] for i in node.inputs])))
+            same = self.table.intern(node.with_inputs(inputs))
             if same is not node:
                 self.replaced[node] = (None, same)
             elif (replacement := self.fire(node)) is not None:
@@ -312,7 +366,7 @@ class _Sweep:
             return None
         with located_at(node.location):
             for rule in rules:
-                result = rule.apply(node)
+                result = rule.apply(node, self.is_alone)
                 if result is not None:
                     self.firings -= 1
                     if self.on_fire is not None:

@@ -62,9 +62,11 @@ def _reduce_transpose(m: Match) -> Node:
     return transpose(result, axes=tuple([sorted(left).index(a) for a in left]))
 
 
-def _reduce_reduce(m: Match) -> Node:
+def _reduce_reduce(m: Match) -> Node | None:
     """Fold over the axes of both at once."""
     node, inner = m.node, m.node.inputs[0]
+    if not m.is_alone(inner):
+        return None
     source, first = inner.inputs[0], inner.attrs["axis"]
     left = [k for k in range(source.ndim) if k not in first]
     return node.op(source, axis=tuple(sorted((*first, *[left[k] for k in node.attrs["axis"]]))))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -264,6 +265,7 @@ def _must_run(node: Node) -> bool:
 # Contractions.
 
 
+@lru_cache(maxsize=4096)
 def canonical_spec(spec: str) -> str:
     """Name the labels of a contraction by what they do: b batch, m rows, n columns, k summed, and others after them.
 

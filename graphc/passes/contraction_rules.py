@@ -69,7 +69,9 @@ def _contract_transpose(m: Match) -> Node | None:
     return contract(p, q, spec=canonical_spec(f"{left},{right}->{out}"))
 
 
-def _transpose_contract(m: Match) -> Node:
+def _transpose_contract(m: Match) -> Node | None:
+    if not m.is_alone(m.node.inputs[0]):
+        return None
     left, right, out = contract.dims(spec=m["spec"])
     turned = "".join([out[k] for k in m["axes"]])
     return contract(m["a"], m["b"], spec=canonical_spec(f"{left},{right}->{turned}"))
