@@ -224,10 +224,7 @@ def _matcher_of_apply(pattern: Apply) -> Matcher:
                 wanted = found.setdefault(wanted.name, given)
             if wanted != given:
                 return False
-        for arg, source in zip(args, node.inputs, strict=True):
-            if not arg(source, found):
-                return False
-        return True
+        return all(arg(source, found) for arg, source in zip(args, node.inputs, strict=True))
 
     return matches
 

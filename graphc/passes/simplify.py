@@ -9,12 +9,15 @@ signs of zero and rounding.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from graphc.ir.graph import Graph, Node, known_value, literal
-from graphc.ir.rewrite import Attr, Match, OnFire, Rule, apply_rules, call, constant, into_bodies, variables
-from graphc.ops.elementwise import cast
+from graphc.ir.graph import OPS, Graph, Node, Op, known_value, literal
+from graphc.ir.graph import constant as constant_op
+from graphc.ir.rewrite import Apply, Attr, Match, OnFire, Rule, apply_rules, call, constant, into_bodies, variables
+from graphc.ops.elementwise import add, bitwise_not, cast, log, maximum, minimum, sub, where
 from graphc.passes.array_rules import ARRAY_RULES, FAST_ARRAY_RULES
 from graphc.passes.canonicalize import canonical_rules
 
@@ -32,6 +35,12 @@ def simplify(graph: Graph, on_fire: OnFire | None = None, *, fast_math: bool = F
     """
     rules = (*canonical_rules(), *RULES, *(FAST if fast_math else ()))
     return into_bodies(lambda g: apply_rules(g, rules, on_fire))(graph)
+
+
+def _number(node: Node) -> np.ndarray[Any, Any]:
+    value = known_value(node)
+    assert value is not None
+    return value
 
 
 def _is_integer(m: Match) -> bool:
@@ -58,6 +67,53 @@ def _with(value: Callable[..., object], *names: str) -> Callable[[Match], Node]:
 
 
 # Sums and products.
+
+
+def _doubles(m: Match) -> bool:
+    """Tell whether c, k and c * k are powers of two, 1 or larger, or the opposite of such."""
+    if m.node.dtype.kind != "f":
+        return False
+    with np.errstate(all="ignore"):
+        c, k = _number(m["c"]), _number(m["k"])
+        factors = (c, k, c * k)
+    return all(np.isfinite(f) and abs(f) >= 1 and abs(np.frexp(f)[0]) == 0.5 for f in factors)
+
+
+def _moves_out(m: Match) -> bool:
+    """Tell whether a constant may move out, past what is no constant itself."""
+    inner = next(i for i in m.node.inputs if i is not m["y"])
+    is_as_large = m["x"].shape == m.node.shape
+    return is_as_large and m["y"].op is not constant_op and m.is_alone(inner)
+
+
+def _are_alone(m: Match) -> bool:
+    """Tell whether nothing else reads what the pattern takes apart."""
+    return all(m.is_alone(i) for i in m.node.inputs)
+
+
+def _moves_out_integer(m: Match) -> bool:
+    return _is_integer(m) and _moves_out(m)
+
+
+def _are_alone_floats(m: Match) -> bool:
+    return _is_float(m) and _are_alone(m)
+
+
+def _distributing(kind: str, when: Callable[[Match], bool], exact: bool) -> list[Rule]:
+    """Return the rules that multiply once: x*y + x*z = x * (y + z)."""
+
+    def saves_work(m: Match) -> bool:
+        y, z = m["y"], m["z"]
+        meet = y.shape == z.shape or not y.shape or not z.shape
+        return when(m) and meet and _are_alone(m)
+
+    def rule(op: Op, k: int, first: Apply, second: Apply) -> Rule:
+        after = x * call(op.name, y, z)
+        return Rule(f"{kind}_{op.name}_{k}", call(op.name, first, second), after, saves_work, exact)
+
+    pairs = [(first, second) for first in (x * y, y * x) for second in (x * z, z * x)]
+    return [rule(op, k, *pair) for op in (add, sub) for k, pair in enumerate(pairs)]
+
 
 ARITHMETIC = (
     Rule("mul_one", x * 1, x),
@@ -95,6 +151,26 @@ ARITHMETIC = (
     Rule("integer_mul_mul", (x * c) * k, lambda m: m["x"] * _with(np.multiply, "c", "k")(m), when=_is_integer),
     Rule("integer_divide_one", call("floor_divide", x, 1), x, when=_is_integer),
     Rule("integer_remainder_one", call("remainder", x, 1), 0, when=_is_integer),
+    # Doubling is exact, also twice; halving is not, where numbers are tiny.
+    Rule("mul_mul_doubled", (x * c) * k, lambda m: m["x"] * _with(np.multiply, "c", "k")(m), when=_doubles),
+    # Constants move out of sums and products of integers, to meet each other.
+    Rule("integer_add_out", (x + c) + y, lambda m: (m["x"] + m["y"]) + m["c"], when=_moves_out_integer),
+    Rule("integer_sub_out", (x + c) - y, lambda m: (m["x"] - m["y"]) + m["c"], when=_moves_out_integer),
+    Rule("integer_sub_from_out", y - (x + c), lambda m: (m["y"] - m["x"]) - m["c"], when=_moves_out_integer),
+    Rule("integer_mul_out", (x * c) * y, lambda m: (m["x"] * m["y"]) * m["c"], when=_moves_out_integer),
+    Rule("integer_add_sub", (x + y) - y, x, when=_is_integer),
+    Rule("integer_add_sub_first", (x + y) - x, y, when=_is_integer),
+    Rule("integer_sub_add", (x - y) + y, x, when=_is_integer),
+    Rule("integer_sub_sub", x - (x - y), y, when=_is_integer),
+    *_distributing("integer_distribute", _is_integer, exact=True),
+    Rule("abs_times_abs", call("abs", x) * call("abs", y), call("abs", x * y), when=_are_alone_floats),
+    Rule("abs_square", call("abs", x * x), x * x, when=_is_float),
+    *[
+        Rule(f"{outer}_{inner}", call(outer, call(inner, x)), call(inner, x))
+        for outer in ("abs", "relu")
+        for inner in ("exp", "exp2", "cosh", "sigmoid", "softplus")
+    ],
+    Rule("sign_sign", call("sign", call("sign", x)), call("sign", x)),
     Rule("abs_neg", call("abs", -x), call("abs", x), when=lambda m: m.node.dtype.kind != "u"),
     Rule("abs_abs", call("abs", call("abs", x)), call("abs", x)),
 )
@@ -108,15 +184,13 @@ def _turned(m: Match) -> Node:
 
 def _is_negative(node: Node) -> bool:
     """Tell whether a constant is negative and its opposite is not."""
-    value = known_value(node)
-    assert value is not None
+    value = _number(node)
     return bool(value < 0 and -value > 0)
 
 
 def _inverts(node: Node) -> bool:
     """Tell whether a constant is a power of two whose reciprocal is a number of the dtype too."""
-    value = known_value(node)
-    assert value is not None
+    value = _number(node)
     with np.errstate(all="ignore"):
         inverse = np.reciprocal(value)
         is_power = abs(float(np.frexp(value)[0])) == 0.5
@@ -137,6 +211,10 @@ POWERS = (
 # Choices and comparisons.
 
 
+def _one_bound(compare: Op, bound: np.ufunc, m: Match) -> Node:
+    return compare(m["x"], literal(bound(known_value(m["c"]), known_value(m["k"])), m["x"].dtype))
+
+
 CHOICES = (
     Rule("where_same", call("where", p, x, x), x),
     Rule("where_true", call("where", True, x, y), x),
@@ -151,6 +229,36 @@ CHOICES = (
     Rule("max_max", call("maximum", call("maximum", x, y), y), call("maximum", x, y)),
     Rule("min_min", call("minimum", call("minimum", x, y), y), call("minimum", x, y)),
     Rule("relu_relu", call("relu", call("relu", x)), call("relu", x)),
+    # Bounds that are constants meet.
+    Rule(
+        "max_max_constants",
+        call("maximum", call("maximum", x, c), k),
+        lambda m: maximum(m["x"], _with(np.maximum, "c", "k")(m)),
+    ),
+    Rule(
+        "min_min_constants",
+        call("minimum", call("minimum", x, c), k),
+        lambda m: minimum(m["x"], _with(np.minimum, "c", "k")(m)),
+    ),
+    *[
+        Rule(
+            f"{name}_{how}_{name}",
+            call(f"bitwise_{how}", call(name, x, c), call(name, x, k)),
+            partial(_one_bound, OPS[name], stricter if how == "and" else looser),
+            when=lambda m: not any(np.isnan(_number(m[n])) for n in "ck"),
+        )
+        for name, stricter, looser in (
+            ("gt", np.maximum, np.minimum),
+            ("ge", np.maximum, np.minimum),
+            ("lt", np.minimum, np.maximum),
+            ("le", np.minimum, np.maximum),
+        )
+        for how in ("and", "or")
+    ],
+    Rule("where_one_zero", call("where", p, 1, 0), lambda m: cast(m["p"], dtype=m.node.dtype)),
+    Rule("where_zero_one", call("where", p, 0, 1), lambda m: cast(bitwise_not(m["p"]), dtype=m.node.dtype)),
+    Rule("where_true_false", call("where", p, True, False), p),
+    Rule("where_false_true", call("where", p, False, True), call("bitwise_not", p)),
     Rule("lt_self", call("lt", x, x), False),
     Rule("gt_self", call("gt", x, x), False),
     Rule("le_self", call("le", x, x), True, when=_has_no_nan),
@@ -180,6 +288,32 @@ BITS = (
     Rule("or_true", call("bitwise_or", x, True), True),
     Rule("or_false", call("bitwise_or", x, False), x),
     Rule("xor_true", call("bitwise_xor", x, True), call("bitwise_not", x)),
+    Rule("and_and", call("bitwise_and", call("bitwise_and", x, y), y), call("bitwise_and", x, y)),
+    Rule("and_and_first", call("bitwise_and", call("bitwise_and", x, y), x), call("bitwise_and", x, y)),
+    Rule("or_or", call("bitwise_or", call("bitwise_or", x, y), y), call("bitwise_or", x, y)),
+    Rule("or_or_first", call("bitwise_or", call("bitwise_or", x, y), x), call("bitwise_or", x, y)),
+    Rule("xor_xor", call("bitwise_xor", call("bitwise_xor", x, y), y), x),
+    Rule("xor_xor_first", call("bitwise_xor", call("bitwise_xor", x, y), x), y),
+    Rule("and_or", call("bitwise_and", call("bitwise_or", x, y), y), y),
+    Rule("and_or_first", call("bitwise_and", call("bitwise_or", x, y), x), x),
+    Rule("or_and", call("bitwise_or", call("bitwise_and", x, y), y), y),
+    Rule("or_and_first", call("bitwise_or", call("bitwise_and", x, y), x), x),
+    Rule("and_not", call("bitwise_and", call("bitwise_not", x), x), lambda m: literal(0, m.node.dtype)),
+    Rule("or_not", call("bitwise_or", call("bitwise_not", x), x), lambda m: bitwise_not(literal(0, m.node.dtype))),
+    Rule(
+        "not_and_not",
+        call("bitwise_and", call("bitwise_not", x), call("bitwise_not", y)),
+        call("bitwise_not", call("bitwise_or", x, y)),
+        when=lambda m: _are_alone(m),
+    ),
+    Rule(
+        "not_or_not",
+        call("bitwise_or", call("bitwise_not", x), call("bitwise_not", y)),
+        call("bitwise_not", call("bitwise_and", x, y)),
+        when=lambda m: _are_alone(m),
+    ),
+    Rule("shift_left_zero", call("left_shift", x, 0), x),
+    Rule("shift_right_zero", call("right_shift", x, 0), x),
     Rule("xor_false", call("bitwise_xor", x, False), x),
 )
 
@@ -213,6 +347,18 @@ def _cast_cast(m: Match) -> Node | None:
 ROUNDINGS = ("floor", "ceil", "trunc", "rint")
 
 CASTS = (
+    Rule(
+        "cast_where",
+        call("cast", call("where", p, c, k)),
+        lambda m: where(m["p"], *[cast(m[n], dtype=m.node.dtype) for n in "ck"]),
+    ),
+    Rule("bool_ne_zero", call("ne", call("cast", x), 0), x, when=lambda m: m["x"].dtype.kind == "b"),
+    Rule(
+        "bool_eq_zero",
+        call("eq", call("cast", x), 0),
+        call("bitwise_not", x),
+        when=lambda m: m["x"].dtype.kind == "b",
+    ),
     Rule("cast_cast", call("cast", call("cast", x, dtype=Attr("middle"))), _cast_cast),
     *[
         Rule(f"{outer}_{inner}", call(outer, call(inner, x)), call(inner, x))
@@ -224,6 +370,28 @@ CASTS = (
 RULES = (*ARITHMETIC, *POWERS, *CHOICES, *BITS, *CASTS, *ARRAY_RULES)
 
 # Rules for fast_math alone.
+
+MOST_SQUARES = 16
+"""The largest power that is multiplied out."""
+
+
+def _is_inner(m: Match, operand: int) -> bool:
+    """Tell whether an operand is as large as the result and has no other reader."""
+    inner = m.node.inputs[operand]
+    return bool(inner.shape == m.node.shape) and m.is_alone(inner)
+
+
+def _power_by_squares(m: Match) -> Node | None:
+    exponent = _number(m["c"])
+    if exponent not in range(4, MOST_SQUARES + 1):
+        return None
+    square, result, left = m["x"], None, int(exponent)
+    while left:
+        if left & 1:
+            result = square if result is None else result * square
+        left //= 2
+        square = square * square if left else square
+    return result
 
 
 FAST = (
@@ -239,6 +407,21 @@ FAST = (
     Rule("div_constant", x / c, lambda m: m["x"] * _with(np.reciprocal, "c")(m), exact=False),
     Rule("pow_half", x**0.5, call("sqrt", x), exact=False),
     Rule("square_of_sqrt", call("sqrt", x) * call("sqrt", x), x, exact=False),
+    Rule("pow_small", x**c, lambda m: _power_by_squares(m), exact=False),
+    Rule("pow_minus_two", x**-2, lambda m: 1 / (m["x"] * m["x"]), exact=False),
+    Rule("div_div", (x / y) / z, x / (y * z), when=lambda m: _is_inner(m, 0), exact=False),
+    Rule("div_of_div", x / (y / z), (x * z) / y, when=lambda m: _is_inner(m, 1), exact=False),
+    *_distributing("distribute", _is_float, exact=False),
+    Rule(
+        "mul_out",
+        (x * c) * y,
+        lambda m: (m["x"] * m["y"]) * m["c"],
+        when=lambda m: _is_float(m) and _moves_out(m),
+        exact=False,
+    ),
+    Rule("exp_times_exp", call("exp", x) * call("exp", y), call("exp", x + y), when=_are_alone, exact=False),
+    Rule("exp_over_exp", call("exp", x) / call("exp", y), call("exp", x - y), when=_are_alone, exact=False),
+    Rule("log_pow", call("log", x**c), lambda m: log(m["x"]) * m["c"], exact=False),
     Rule("log_exp", call("log", call("exp", x)), x, exact=False),
     Rule("exp_log", call("exp", call("log", x)), x, exact=False),
     *FAST_ARRAY_RULES,

@@ -13,7 +13,7 @@ from graphc.autodiff import pullback
 from graphc.compiler import optimize
 from graphc.eager import evaluate
 from graphc.ir.graph import OPS, Graph, Node, placeholder
-from graphc.ir.text import from_text, to_text
+from graphc.ir.text import from_text
 from graphc.ir.types import TensorType
 from graphc.ir.verify import verify
 from graphc.passes import contraction_path

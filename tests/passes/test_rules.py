@@ -20,6 +20,7 @@ from tests.passes.test_goldens import ALL, PASSES, Stanza
 
 ON_ARRAYS = {*array_rules.ARRAY_RULES, *array_rules.FAST_ARRAY_RULES}
 SCALAR_RULES = [r for r in (*simplify.RULES, *simplify.FAST) if r not in ON_ARRAYS]
+WITH_CASTS = [r for r in SCALAR_RULES if "cast(" in repr(r.lhs)]
 DTYPES = (F32, F64, I32, I64, U8, BOOL)
 CONSTANTS = (2.0, 0.5, -3.0, 0.1, 8.0, 0.0, -0.0, 1e-40, np.inf, np.nan)
 INTEGERS = (0, 1, 2, 3, -1, -7, 100)
@@ -112,7 +113,7 @@ def assert_same(rule: Rule, before: np.ndarray, after: np.ndarray, inputs: list[
         np.testing.assert_array_equal(np.signbit(before[~is_nan]), np.signbit(after[~is_nan]))
 
 
-@pytest.mark.parametrize("rule", [r for r in SCALAR_RULES if r.name != "cast_cast"], ids=lambda r: r.name)
+@pytest.mark.parametrize("rule", [r for r in SCALAR_RULES if r not in WITH_CASTS], ids=lambda r: r.name)
 def test_rule_keeps_values(rule: Rule) -> None:
     fired = 0
     for dtype in DTYPES:
@@ -177,7 +178,7 @@ def test_every_rule_on_arrays_fires_in_a_golden() -> None:
         graph = from_text(stanza.before)
         canonicalize.canonicalize(graph, lambda name, *_: fired.add(name))
         simplify.simplify(graph, lambda name, *_: fired.add(name), fast_math=True)
-    rules = (*canonicalize.canonical_rules(), *array_rules.ARRAY_RULES, *array_rules.FAST_ARRAY_RULES)
+    rules = (*canonicalize.canonical_rules(), *WITH_CASTS, *array_rules.ARRAY_RULES, *array_rules.FAST_ARRAY_RULES)
     assert {r.name for r in rules} - fired == set()
 
 
