@@ -69,7 +69,7 @@ class _Builder:
             self.extreme, self.repeat, self.iota, self.gather, self.scatter,
         ]  # fmt: skip
         if not self.symbolic:
-            steps += [self.reshape, self.slice, self.embed, self.constant]
+            steps += [self.reshape, self.slice, self.embed, self.constant, self.pieces]
         if not self.exact:
             steps += [self.sum, self.sum, self.contract, self.contract, self.contract, self.scan]
         for _ in range(size):
@@ -255,6 +255,28 @@ class _Builder:
             y = self.add(OPS["concat"](x, self.like(x), axis=axis))
             start = tuple(x.shape[axis] if k == axis else 0 for k in range(x.ndim))
             self.add(OPS["slice"](y, start=start, shape=x.shape, step=(1,) * x.ndim))
+
+    def pieces(self) -> None:
+        """Cut an array in two; put the pieces side by side again, also as a sum of padded ones, and reduce that."""
+        x = self.node()
+        if not x.ndim:
+            return
+        axis = int(self.rng.integers(x.ndim))
+        at = int(self.rng.integers(x.shape[axis] + 1))
+        parts, padded = [], []
+        for begin, count in ((0, at), (at, x.shape[axis] - at)):
+            start = tuple(begin if k == axis else 0 for k in range(x.ndim))
+            shape = tuple(count if k == axis else s for k, s in enumerate(x.shape))
+            ones = (1,) * x.ndim
+            parts.append(OPS["slice"](x, start=start, shape=shape, step=ones))
+            if self.rng.random() < 0.5:
+                parts[-1] = OPS["neg"](parts[-1]) if x.dtype.kind != "b" else parts[-1]
+            padded.append(OPS["embed"](parts[-1], shape=x.shape, start=start, step=ones, value=0))
+        joined = self.add(OPS["concat"](*parts, axis=axis))
+        if x.dtype.kind != "b":
+            self.add(OPS["add"](*(padded if self.rng.random() < 0.5 else padded[::-1])))
+        if x.dtype.kind in "iu" or not self.exact:
+            self.add(OPS["sum"](self.one_of([joined, padded[0]]), axis=(axis,)))
 
     # Other sources.
 

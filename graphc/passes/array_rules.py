@@ -6,18 +6,22 @@ sum and a sum of n equal terms is a product. Everything else here moves elements
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from graphc.ir import dims
 from graphc.ir.graph import Node, Op, Reduction, literal
 from graphc.ir.rewrite import Attr, Each, Match, Rule, call, variables
-from graphc.ops.elementwise import mul
-from graphc.ops.reduce import prod
+from graphc.ops.elementwise import add, bitwise_and, bitwise_or, maximum, minimum, mul
+from graphc.ops.reduce import any_, prod
+from graphc.ops.reduce import max as max_
+from graphc.ops.reduce import min as min_
 from graphc.ops.reduce import sum as reduce_sum
-from graphc.ops.shape import broadcast, reshape, transpose
+from graphc.ops.shape import broadcast, concat, embed, reshape, transpose
 from graphc.passes.canonicalize import moves_ones
 from graphc.passes.contraction_rules import CONTRACTION_RULES, FAST_CONTRACTION_RULES
-from graphc.passes.slice_rules import SLICE_RULES
+from graphc.passes.slice_rules import SLICE_RULES, fits
 
 a, b, x = variables("a", "b", "x")
 
@@ -99,6 +103,46 @@ def _sum_of_scaled(m: Match) -> Node | None:
     return None
 
 
+JOINED = {"sum": add, "max": maximum, "min": minimum, "any": bitwise_or, "all": bitwise_and}
+"""What puts together the reductions of parts. Products of floats must not be multiplied in another order."""
+
+
+def _reduce_concat(m: Match) -> Node | None:
+    """Reduce the parts; they need not be put together then."""
+    node, whole = m.node, m.node.inputs[0]
+    axis, joined = whole.attrs["axis"], node.attrs["axis"]
+    if node.op.name not in JOINED or not m.is_alone(whole) or any(0 in p.shape for p in whole.inputs):
+        return None
+    parts = [node.op(part, axis=joined) for part in whole.inputs]
+    if axis in joined:
+        return reduce(JOINED[node.op.name], parts)
+    return concat(*parts, axis=axis - sum(k < axis for k in joined))
+
+
+def _reduce_embed(m: Match) -> Node | None:
+    """Zeros add nothing."""
+    node, view = m.node, m.node.inputs[0]
+    value = np.asarray(view.attrs["value"], node.dtype)
+    if node.op not in (reduce_sum, any_) or value != 0 or not fits(view):
+        return None
+    kept = [k for k in range(view.ndim) if k not in node.attrs["axis"]]
+    attrs = {key: tuple([view.attrs[key][k] for k in kept]) for key in ("shape", "start", "step")}
+    return embed(node.op(view.inputs[0], axis=node.attrs["axis"]), **attrs, value=view.attrs["value"])
+
+
+MONOTONE = ("relu", "floor", "ceil", "trunc", "rint")
+"""Functions that never fall, and are NaN for NaN alone: the largest value is that of the largest argument."""
+
+
+def _extreme_of_monotone(m: Match) -> Node | None:
+    inner = m.node.inputs[0]
+    return inner.op(m.node.op(inner.inputs[0], axis=m.node.attrs["axis"])) if m.is_alone(inner) else None
+
+
+def _takes_extreme_of_monotone(op: Op, inputs: tuple[Op, ...]) -> bool:
+    return op in (max_, min_) and inputs[0].name in MONOTONE
+
+
 _reduction = Each(Reduction)
 
 ARRAY_RULES = (
@@ -108,6 +152,9 @@ ARRAY_RULES = (
     Rule("reduce_transpose", _reduction_of(transpose), _reduce_transpose),
     Rule("reduce_broadcast", _reduction_of(broadcast), _reduce_broadcast),
     Rule("reduce_reduce", Each(Reduction, lambda op, inputs: inputs[0] is op), _reduce_reduce),
+    Rule("reduce_concat", _reduction_of(concat), _reduce_concat),
+    Rule("reduce_embed", _reduction_of(embed), _reduce_embed),
+    Rule("extreme_of_monotone", Each(Reduction, _takes_extreme_of_monotone), _extreme_of_monotone),
     *CONTRACTION_RULES,
     *SLICE_RULES,
 )

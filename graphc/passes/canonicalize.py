@@ -2,7 +2,7 @@
 
 - stop_gradient is gone (differentiation has happened), and so are views and casts that change nothing.
 - A chain of views of one kind is one view. Views that only insert or remove axes of size 1 are reshapes, below them a
-  broadcast is one broadcast, and reshapes of this kind move towards the results.
+  broadcast is one broadcast, and reshapes of this kind move towards the results, as transposes do.
 - Constants stand to the right of commutative ops and comparisons; other operands in an order given by structure alone.
 - A scalar meets an array as it is, without a broadcast. A broadcast happens after elementwise work, not before.
 - Labels of contractions are named by what they do: mk,kn->mn is a matrix product, and a vector stands right.
@@ -212,11 +212,11 @@ def _on_views(m: Match) -> Node | None:
     node = m.node
     if _must_run(node):
         return None
-    return _scalars_as_such(node) or _broadcast_later(node) or _reshape_later(node)
+    return _scalars_as_such(node) or _broadcast_later(node) or _reshape_later(node) or _transpose_later(node)
 
 
 def _reads_views(op: Op, inputs: tuple[Op, ...]) -> bool:
-    return broadcast in inputs or reshape in inputs
+    return broadcast in inputs or reshape in inputs or transpose in inputs
 
 
 def _scalars_as_such(node: Node) -> Node | None:
@@ -255,6 +255,15 @@ def _reshape_later(node: Node) -> Node | None:
     if not shape or any(i.inputs[0].shape != shape for i in arrays):
         return None
     return reshape(node.op(*[i.inputs[0] if i.shape else i for i in node.inputs], **node.attrs), shape=node.shape)
+
+
+def _transpose_later(node: Node) -> Node | None:
+    """Compute before turning, so that transposes meet each other, reductions and contractions."""
+    arrays = [i for i in node.inputs if i.shape]
+    if not arrays or any(i.op is not transpose or i.attrs != arrays[0].attrs for i in arrays):
+        return None
+    result = node.op(*[i.inputs[0] if i.shape else i for i in node.inputs], **node.attrs)
+    return transpose(result, axes=arrays[0].attrs["axes"])
 
 
 def _must_run(node: Node) -> bool:
