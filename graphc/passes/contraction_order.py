@@ -124,6 +124,11 @@ class _Tree:
         sums = [labels for _, labels in self.operands if not self.lone.isdisjoint(labels)]
         return self.network.cost(self.path) + sum([self._cost_of_sum(labels) for labels in sums])
 
+    @property
+    def final_cost(self) -> int:
+        """What the tree will cost, after it is put in a better order if there is one."""
+        return min(self.cost, self.least_cost)
+
     def _cost_of_sum(self, labels: Sequence[int]) -> int:
         before, after = 1, 1
         for c in labels:
@@ -209,7 +214,7 @@ class _Products:
         known = {root: change for root, change in changes.items() if change is not None}
         chosen = [root for root, change in known.items() if change < 0]
         if not is_needed and len(known) == len(roots):
-            saved = self.tree(node).least_cost - sum(known.values())
+            saved = self.tree(node).final_cost - sum(known.values())
             if saved > -sum([known[root] for root in chosen]):
                 chosen = list(roots)
         for root in chosen:
@@ -225,7 +230,7 @@ class _Products:
         self.inside.difference_update(pairs)
         if len(after.operands) > EXACT or not (before.is_complete and after.is_complete):
             return None
-        return after.least_cost - before.least_cost
+        return after.final_cost - before.final_cost
 
     def trees(self) -> Iterator[_Tree]:
         """Yield the tree of every product that has others inside and is not inside of others only."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 import string
 from collections.abc import Hashable, Sequence
 
-from graphc.ir.graph import Node, known_value
+import numpy as np
+
+from graphc.ir.graph import Node, known_value, literal
 from graphc.ir.rewrite import Attr, Match, Rule, call, variables
 from graphc.ops.dot import contract
-from graphc.ops.elementwise import mul
+from graphc.ops.elementwise import cast, eq, iota, mul
 from graphc.ops.reduce import sum as reduce_sum
 from graphc.ops.shape import broadcast, transpose
 from graphc.passes.canonicalize import canonical_spec
@@ -87,17 +89,21 @@ def _contract_broadcast(m: Match, distribute: bool = False) -> Node | None:
     """Repeat the result instead of an operand; sum the other operand where one is ones.
 
     A label along which an operand only repeats is dropped from it. Where that label is summed, the other operand is
-    summed first: sum(a * b) = a * sum(b), which may be finite where the left is not, unless a is 1.
+    summed first: sum(a * b) = a * sum(b), which may be finite where the left is not, unless a is 1 or an integer.
     """
     left, right, out = contract.dims(spec=m["spec"])
     for view, part, other, other_part in ((m["a"], left, m["b"], right), (m["b"], right, m["a"], left)):
         if view.op is not broadcast:
             continue
-        distributes = distribute or _is_one(view.inputs[0])
+        distributes = distribute or _is_integer(m) or _is_one(view.inputs[0])
         repeated = [c for k, c in enumerate(part) if k not in view.attrs["axes"] and (c in out or distributes)]
         if repeated:
             return _without(repeated, view, part, other, other_part, out, m.node)
     return None
+
+
+def _is_integer(m: Match) -> bool:
+    return bool(m.node.dtype.kind in "iu")
 
 
 def _is_one(node: Node) -> bool:
@@ -128,6 +134,66 @@ def _without(repeated: list[str], view: Node, part: str, other: Node, other_part
     return broadcast(result, shape=node.shape, axes=tuple([out.index(c) for c in small])) if out else result
 
 
+# Identities and diagonals: 0 times the other elements is left out, which is exact for integers.
+
+
+def _diagonal(node: Node) -> Node | None:
+    """Return the diagonal, one number or a row of them, of a square matrix that is zero elsewhere by construction."""
+    if _is_identity(node):
+        return literal(1, node.dtype)
+    if node.op is not mul:
+        return None
+    for identity, factor in (node.inputs, node.inputs[::-1]):
+        if not _is_identity(identity):
+            continue
+        diagonal = factor.inputs[0] if factor.op is broadcast else factor
+        return diagonal if diagonal.ndim < 2 else None
+    return None
+
+
+def _is_identity(node: Node) -> bool:
+    value = known_value(node)
+    if value is not None:
+        return node.ndim == 2 and node.shape[0] == node.shape[1] and np.array_equal(value, np.eye(len(value)))
+    if node.op is not cast or node.inputs[0].op is not eq or node.ndim != 2 or node.shape[0] != node.shape[1]:
+        return False
+    a, b = node.inputs[0].inputs
+    are_positions = a.op is iota and b.op is iota and a.shape == b.shape == node.shape
+    return are_positions and {a.attrs["axis"], b.attrs["axis"]} == {0, 1}
+
+
+def _contract_diagonal(m: Match) -> Node | None:
+    """Scale by the diagonal: the sum over k of d[k] * (k == n) * x[m, k] is d[n] * x[m, n]."""
+    left, right, out = contract.dims(spec=m["spec"])
+    for matrix, part, other, other_part in ((m["a"], left, m["b"], right), (m["b"], right, m["a"], left)):
+        if len(part) != 2 or (diagonal := _diagonal(matrix)) is None:
+            continue
+        for summed, kept in ((part[0], part[1]), (part[1], part[0])):
+            if summed in out or kept in other_part:
+                continue
+            renamed = other_part.replace(summed, kept)
+            if _is_one(diagonal):
+                return transpose(other, axes=tuple([renamed.index(c) for c in out]))
+            return product(diagonal, kept if diagonal.shape else "", other, renamed, out)
+    return None
+
+
+def _contract_scaled(m: Match) -> Node | None:
+    """Scale the result instead of a larger operand."""
+    for scaled, k in ((m["a"], 0), (m["b"], 1)):
+        if scaled.op is not mul or not m.is_alone(scaled) or not _is_smaller(m.node, scaled):
+            continue
+        for term, factor in (scaled.inputs, scaled.inputs[::-1]):
+            if term.shape and not factor.shape:
+                operands = (term, m["b"]) if k == 0 else (m["a"], term)
+                return mul(contract(*operands, spec=m["spec"]), factor)
+    return None
+
+
+def _is_smaller(a: Node, b: Node) -> bool:
+    return a.tensor_type.is_static and b.tensor_type.is_static and int(a.tensor_type.size) <= int(b.tensor_type.size)
+
+
 _contraction = call("contract", a, b, spec=Attr("spec"))
 
 CONTRACTION_RULES = (
@@ -135,8 +201,11 @@ CONTRACTION_RULES = (
     Rule("transpose_contract", call("transpose", _contraction, axes=Attr("axes")), _transpose_contract),
     Rule("contract_broadcast", _contraction, _contract_broadcast),
     Rule("contract_product", _contraction, _contract_product),
+    Rule("contract_diagonal", _contraction, _contract_diagonal, when=_is_integer),
 )
 
 FAST_CONTRACTION_RULES = (
+    Rule("contract_diagonal_of_floats", _contraction, _contract_diagonal, exact=False),
+    Rule("contract_scaled", _contraction, _contract_scaled, exact=False),
     Rule("contract_distribute", _contraction, lambda m: _contract_broadcast(m, distribute=True), exact=False),
 )
