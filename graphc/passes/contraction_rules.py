@@ -180,7 +180,7 @@ def _contract_diagonal(m: Match) -> Node | None:
 
 def _contract_scaled(m: Match) -> Node | None:
     """Scale the result instead of a larger operand."""
-    for scaled, k in ((m["a"], 0), (m["b"], 1)):
+    for k, scaled in enumerate(m.node.inputs):
         if scaled.op is not mul or not m.is_alone(scaled) or not _is_smaller(m.node, scaled):
             continue
         for term, factor in (scaled.inputs, scaled.inputs[::-1]):
