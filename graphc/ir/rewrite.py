@@ -297,13 +297,13 @@ class _Sweep:
         self.rules = rules
         self.candidates = index
         self.on_fire = on_fire
-        self.limit = self.firings = FIRINGS * (len(graph.nodes) + 16)
+        self.firings = FIRINGS * (len(graph.nodes) + 16)
         self.table = Interner()
         self.final: dict[Node, Node] = {}
         self.replaced: dict[Node, tuple[Rule | None, Node]] = {}
         self.readings: Counter[Node] = Counter()
         self.settled = self.counted = 0
-        self.is_unsure = False
+        self.has_changed = self.is_unsure = False
 
     def run(self) -> Graph:
         for k, node in enumerate(self.graph.nodes):
@@ -318,7 +318,7 @@ class _Sweep:
         self.counted = self.settled
         if self.readings[node] == 1:
             return True
-        self.is_unsure |= self.firings < self.limit
+        self.is_unsure |= self.has_changed
         return False
 
     def settle(self, root: Node) -> None:
@@ -346,8 +346,10 @@ class _Sweep:
             same = self.table.intern(node.with_inputs(inputs))
             if same is not node:
                 self.replaced[node] = (None, same)
+                self.has_changed = True
             elif (replacement := self.fire(node)) is not None:
                 self.replaced[node] = replacement
+                self.has_changed = True
             else:
                 final[node] = node
 

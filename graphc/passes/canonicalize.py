@@ -2,7 +2,8 @@
 
 - stop_gradient is gone (differentiation has happened), and so are views and casts that change nothing.
 - A chain of views of one kind is one view. Views that only insert or remove axes of size 1 are reshapes, below them a
-  broadcast is one broadcast, and reshapes of this kind move towards the results, as transposes do.
+  broadcast is one broadcast, and reshapes of this kind move towards the results. A transpose of elementwise work on
+  arrays that are turned the other way is none.
 - Constants stand to the right of commutative ops and comparisons; other operands in an order given by structure alone.
 - A scalar meets an array as it is, without a broadcast. A broadcast happens after elementwise work, not before.
 - Labels of contractions are named by what they do: mk,kn->mn is a matrix product, and a vector stands right.
@@ -24,7 +25,7 @@ from graphc.ir.rewrite import Attr, Each, Match, OnFire, Rule, apply_rules, call
 from graphc.ir.types import Shape, TensorType
 from graphc.ops.dot import contract
 from graphc.ops.elementwise import check_index
-from graphc.ops.shape import broadcast, reshape, slice_, transpose
+from graphc.ops.shape import broadcast, inverse, reshape, slice_, transpose
 
 FLIPPED = {"lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
 """Comparisons that hold for (a, b) exactly when the other one holds for (b, a)."""
@@ -212,11 +213,11 @@ def _on_views(m: Match) -> Node | None:
     node = m.node
     if _must_run(node):
         return None
-    return _scalars_as_such(node) or _broadcast_later(node) or _reshape_later(node) or _transpose_later(node)
+    return _scalars_as_such(node) or _broadcast_later(node) or _reshape_later(node)
 
 
 def _reads_views(op: Op, inputs: tuple[Op, ...]) -> bool:
-    return broadcast in inputs or reshape in inputs or transpose in inputs
+    return broadcast in inputs or reshape in inputs
 
 
 def _scalars_as_such(node: Node) -> Node | None:
@@ -257,18 +258,48 @@ def _reshape_later(node: Node) -> Node | None:
     return reshape(node.op(*[i.inputs[0] if i.shape else i for i in node.inputs], **node.attrs), shape=node.shape)
 
 
-def _transpose_later(node: Node) -> Node | None:
-    """Compute before turning, so that transposes meet each other, reductions and contractions."""
-    arrays = [i for i in node.inputs if i.shape]
-    if not arrays or any(i.op is not transpose or i.attrs != arrays[0].attrs for i in arrays):
-        return None
-    result = node.op(*[i.inputs[0] if i.shape else i for i in node.inputs], **node.attrs)
-    return transpose(result, axes=arrays[0].attrs["axes"])
-
-
 def _must_run(node: Node) -> bool:
     """Tell whether computing one element where there were none could raise an error."""
     return node.op is check_index and not all(isinstance(s, int) and s > 0 for s in node.shape)
+
+
+MOST_TURNED = 64
+"""Elementwise operations between two transposes that are looked at."""
+
+
+def _turned_back(m: Match) -> Node | None:
+    """Compute on what is turned, where all arrays are turned so that the transpose of the result turns them back."""
+    inside: dict[Node, None] = {}
+    stack = [m.node.inputs[0]]
+    while stack:
+        node = stack.pop()
+        if not node.shape or node in inside or _turns_back(node, m["axes"]):
+            continue
+        if not isinstance(node.op, Elementwise) or not node.inputs or len(inside) == MOST_TURNED:
+            return None
+        if not m.is_alone(node):
+            return None
+        inside[node] = None
+        stack += node.inputs
+    new: dict[Node, Node] = {}
+    stack = [m.node.inputs[0]]
+    while stack:
+        node = stack[-1]
+        waiting = [i for i in node.inputs if i in inside and i not in new]
+        if waiting:
+            stack += waiting
+            continue
+        operands = [new[i] if i in inside else i.inputs[0] if i.shape else i for i in node.inputs]
+        new[stack.pop()] = node.op(*operands, **node.attrs)
+    return new[m.node.inputs[0]]
+
+
+def _turns_back(node: Node, axes: tuple[int, ...]) -> bool:
+    return node.op is transpose and node.attrs["axes"] == inverse(axes)
+
+
+def _is_of_elementwise(m: Match) -> bool:
+    return isinstance(m["x"].op, Elementwise) and bool(m["x"].inputs)
 
 
 # Contractions.
@@ -304,6 +335,7 @@ RULES = (
     Rule("uniform_constant", call("constant"), _uniform),
     Rule("known_size", call("size", value=Attr("value")), _known_size),
     Rule("elementwise_on_views", Each(Elementwise, _reads_views), _on_views),
+    Rule("transpose_back", call("transpose", x, axes=Attr("axes")), _turned_back, when=_is_of_elementwise),
     Rule("contract_labels", call("contract", x, y, spec=Attr("spec")), _named_labels),
 )
 

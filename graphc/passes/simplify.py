@@ -81,9 +81,10 @@ def _doubles(m: Match) -> bool:
 
 def _moves_out(m: Match) -> bool:
     """Tell whether a constant may move out, past what is no constant itself."""
-    inner = next(i for i in m.node.inputs if i is not m["y"])
-    is_as_large = m["x"].shape == m.node.shape
-    return is_as_large and m["y"].op is not constant_op and m.is_alone(inner)
+    inner = next((i for i in m.node.inputs if i is not m["y"]), None)
+    if inner is None or m["y"].op is constant_op:
+        return False
+    return bool(m["x"].shape == m.node.shape) and m.is_alone(inner)
 
 
 def _are_alone(m: Match) -> bool:

@@ -6,16 +6,21 @@ They move elements or leave work out, and are exact. Those that look into offset
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from graphc.ir.dims import Size
 from graphc.ir.graph import Elementwise, Literal, Node, Op, Opaque, literal
 from graphc.ir.rewrite import Attr, Each, Match, Rule, call, variables
+from graphc.ops.dot import contract
 from graphc.ops.elementwise import add, check_index
 from graphc.ops.shape import broadcast, concat, embed, inverse, slice_, transpose
 
 x, y = variables("x", "y")
+
+MOST_TERMS = 64
+"""Padded arrays that are looked at to put them side by side."""
 
 
 def _are_known(sizes: Sequence[Size]) -> bool:
@@ -52,6 +57,24 @@ def _slice_elementwise(m: Match) -> Node | None:
 
 def _of_elementwise(op: Op, inputs: tuple[Op, ...]) -> bool:
     return op is slice_ and isinstance(inputs[0], Elementwise)
+
+
+def _slice_contract(m: Match) -> Node | None:
+    """Contract only the rows and columns that the slice keeps."""
+    node, inner = m.node, m.node.inputs[0]
+    if not m.is_alone(inner):
+        return None
+    left, right, out = contract.dims(**inner.attrs)
+
+    def cut(operand: Node, part: str) -> Node:
+        places = [out.find(c) for c in part]
+        start, shape, step = (
+            tuple([whole if k < 0 else node.attrs[key][k] for k, whole in zip(places, default, strict=True)])
+            for key, default in (("start", (0,) * len(part)), ("shape", operand.shape), ("step", (1,) * len(part)))
+        )
+        return slice_(operand, start=start, shape=shape, step=step)
+
+    return contract(cut(inner.inputs[0], left), cut(inner.inputs[1], right), spec=inner.attrs["spec"])
 
 
 # Slices of concatenations.
@@ -187,20 +210,43 @@ def _concat_of_sum(m: Match) -> Node | None:
 
     This is what the gradient of several slices of one array comes to. Adding 0 makes 0 of -0, so that is still done.
     """
-    a, b = m.node.inputs
-    if not (_pads_zeros(a) and _pads_zeros(b)):
+    terms = _padded_terms(m)
+    if not terms:
         return None
-    start, other = a.attrs["start"], b.attrs["start"]
-    places = [k for k in range(a.ndim) if (start[k], a.inputs[0].shape[k]) != (other[k], b.inputs[0].shape[k])]
+    first, shape = terms[0].attrs["start"], terms[0].inputs[0].shape
+    places = {
+        k
+        for t in terms[1:]
+        for k in range(t.ndim)
+        if (first[k], shape[k]) != (t.attrs["start"][k], t.inputs[0].shape[k])
+    }
     if len(places) != 1:
         return None
     (axis,) = places
-    if start[axis] > other[axis]:
-        a, b, start, other = b, a, other, start
-    if other[axis] != start[axis] + a.inputs[0].shape[axis]:
-        return None
-    both = concat(*[_plus_zero(n.inputs[0]) for n in (a, b)], axis=axis)
-    return embed(both, **{**a.attrs, "start": start})
+    terms.sort(key=lambda t: t.attrs["start"][axis])
+    for before, after in pairwise(terms):
+        if after.attrs["start"][axis] != before.attrs["start"][axis] + before.inputs[0].shape[axis]:
+            return None
+    whole = concat(*[_plus_zero(t.inputs[0]) for t in terms], axis=axis)
+    return embed(whole, **{**terms[0].attrs, "start": terms[0].attrs["start"]})
+
+
+def _padded_terms(m: Match) -> list[Node] | None:
+    """Return what is added, if all of it is padded with zeros, and only that."""
+    terms, stack = [], list(m.node.inputs)
+    while stack:
+        term = stack.pop()
+        if _pads_zeros(term):
+            terms.append(term)
+        elif term.op is add and term.shape == m.node.shape and m.is_alone(term) and len(terms) < MOST_TERMS:
+            stack += term.inputs
+        else:
+            return None
+    return terms
+
+
+def _adds_padded(op: Op, inputs: tuple[Op, ...]) -> bool:
+    return op is add and embed in inputs and all(i is embed or i is add for i in inputs)
 
 
 def _pads_zeros(node: Node) -> bool:
@@ -223,10 +269,11 @@ SLICE_RULES = (
     Rule("slice_broadcast", call("slice", call("broadcast", x)), _slice_broadcast),
     Rule("slice_transpose", call("slice", call("transpose", x)), _slice_transpose),
     Rule("slice_elementwise", Each(Op, _of_elementwise), _slice_elementwise),
+    Rule("slice_contract", call("slice", call("contract", x, y)), _slice_contract),
     Rule("slice_concat", call("slice", x, **_at), _slice_concat, when=lambda m: m["x"].op is concat),
     Rule("slice_embed", call("slice", x, **_at), _slice_embed, when=lambda m: m["x"].op is embed),
     Rule("embed_embed", call("embed", call("embed", x)), _embed_embed),
     Rule("concat_concat", Each(Opaque, _is_concat), _concat_concat),
     Rule("concat_slices", Each(Opaque, _is_concat), _concat_slices),
-    Rule("concat_of_sum", call("embed", x) + call("embed", y), _concat_of_sum),
+    Rule("concat_of_sum", Each(Elementwise, _adds_padded), _concat_of_sum),
 )
