@@ -303,7 +303,7 @@ class _Sweep:
         self.replaced: dict[Node, tuple[Rule | None, Node]] = {}
         self.readings: Counter[Node] = Counter()
         self.settled = self.counted = 0
-        self.has_changed = self.is_unsure = False
+        self.has_changed = self.has_refused = False
 
     def run(self) -> Graph:
         for k, node in enumerate(self.graph.nodes):
@@ -318,8 +318,13 @@ class _Sweep:
         self.counted = self.settled
         if self.readings[node] == 1:
             return True
-        self.is_unsure |= self.has_changed
+        self.has_refused = True
         return False
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether a node that had other readers may have none any more."""
+        return self.has_refused and self.has_changed
 
     def settle(self, root: Node) -> None:
         """Find what `root` finally becomes, after everything that it needs."""
