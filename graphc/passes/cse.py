@@ -10,7 +10,9 @@ from graphc.ir.rewrite import OnFire, into_bodies
 def cse(graph: Graph, on_fire: OnFire | None = None) -> Graph:
     """Return `graph` with nodes that compute the same merged, also inside bodies; itself when there are none.
 
-    After canonicalize, which orders commutative operands, this is also modulo commutativity.
+    After canonicalize, which orders commutative operands, factors and comparisons, this is also modulo commutativity.
+    Each body has nodes of its own: what two bodies compute alike, or a body and the graph around it, stays in both.
+    A check of an index is a node like others: equal checks are one, and it stays while anything reads its result.
     """
     return into_bodies(lambda g: _interned(g, on_fire))(graph)
 

@@ -23,8 +23,9 @@ NEVER = (iota, broadcast, embed)
 def fold_constants(graph: Graph, on_fire: OnFire | None = None) -> Graph:
     """Return `graph` with constants for what is known now; itself when nothing is.
 
-    What fails (an index out of bounds) is left to fail when the program runs. All folds of one graph together make at
-    most FOLD_LIMIT bytes more than its constants already have.
+    Loops are left to run: folding one would take as long as it does. What fails (an index out of bounds) is left to
+    fail when the program runs. All folds of one graph together make at most FOLD_LIMIT bytes more than its constants
+    already have.
     """
     return into_bodies(lambda g: _fold(g, on_fire))(graph)
 
