@@ -178,8 +178,8 @@ def tensordot(
 def einsum(subscripts: str, /, *operands: ArrayLike) -> Tensor:
     """Sum products over labelled axes, as numpy.einsum: 'bij,bjk->bik', 'ii', 'i,i', '...ij->...ji'.
 
-    Without '->' the result has the labels that occur once, in alphabetical order. Axes of size 1 broadcast. The compiler
-    multiplies more than two operands in the order that costs least, the eager backend from left to right.
+    Without '->' the result has the labels that occur once, in alphabetical order. Axes of size 1 broadcast. More than
+    two operands are multiplied in the order that costs least, by the eager backend from left to right.
 
     >>> gx.einsum("bik,kj->bij", gx.placeholder(("b", 3, 4)), gx.placeholder((4, 5))).shape
     (b, 3, 5)
