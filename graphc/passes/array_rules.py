@@ -111,7 +111,10 @@ def _reduce_concat(m: Match) -> Node | None:
     """Reduce the parts; they need not be put together then."""
     node, whole = m.node, m.node.inputs[0]
     axis, joined = whole.attrs["axis"], node.attrs["axis"]
-    if node.op.name not in JOINED or not m.is_alone(whole) or any(0 in p.shape for p in whole.inputs):
+    if node.op.name not in JOINED or not m.is_alone(whole):
+        return None
+    # A part without elements has no largest one.
+    if node.op in (max_, min_) and not all(p.tensor_type.is_static and 0 not in p.shape for p in whole.inputs):
         return None
     parts = [node.op(part, axis=joined) for part in whole.inputs]
     if axis in joined:

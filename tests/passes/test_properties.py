@@ -203,6 +203,25 @@ def test_a_sum_of_no_repetitions_is_zero() -> None:
     assert total.tolist() == [0, 0]
 
 
+def test_the_largest_of_a_part_that_may_be_empty_is_not_asked_for() -> None:
+    graph = from_text("def f(x: f32[n], y: f32[3]):\n    return (max(concat(x, y, axis=0), axis=(0,)),)")
+    bound = bind_sizes(optimize(graph), {"n": 0})
+    assert evaluate(bound, [np.zeros(0, np.float32), np.array([1, 3, 2], np.float32)])[0] == 3
+
+
+def test_readers_are_asked_again_when_there_are_fewer() -> None:
+    """The product is read twice until its double goes; then its transpose is a product itself."""
+    graph = from_text(
+        "def f(x: f32[2, 6], y: f32[6, 3]):\n"
+        '    a = contract(x, y, spec="mk,kn->mn")\n'
+        "    b = transpose(a, axes=(1, 0))\n"
+        "    c = sub(a, 0.0)\n"
+        "    d = where(bool(True), b, transpose(c, axes=(1, 0)))\n"
+        "    return (d,)"
+    )
+    assert [n.op.name for n in simplify(graph).nodes] == ["placeholder", "placeholder", "contract"]
+
+
 # The driver of rules.
 
 x, y = variables("x", "y")
