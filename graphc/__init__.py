@@ -126,7 +126,7 @@ from graphc.array.elementwise import (
 from graphc.array.handle import (
     no_grad,
 )
-from graphc.array.index import diff
+from graphc.array.index import diff, take, take_along_axis
 from graphc.array.logic import (
     bitwise_and,
     bitwise_invert,
@@ -403,6 +403,8 @@ __all__ = [
     "subtract",
     "sum",
     "swapaxes",
+    "take",
+    "take_along_axis",
     "tan",
     "tanh",
     "tensordot",

@@ -16,6 +16,7 @@ from graphc.ir.graph import (
     NOT_DIFFERENTIABLE,
     ZERO_DERIVATIVE,
     Elementwise,
+    Gather,
     Leaf,
     Node,
     Reduction,
@@ -157,17 +158,21 @@ def _passed_mask(node: Node, k: int, mask: Node | None) -> Node | None:
         return mask
     if isinstance(node.op, Reduction):
         return spread(mask, source, node.attrs["axis"])
-    if isinstance(node.op, View):
-        return _seen_through(node, source, mask)
+    if isinstance(node.op, View | Gather):
+        return _seen_through(node, mask)
     return None
 
 
-def _seen_through(view: Node, source: Node, mask: Node) -> Node:
+def _seen_through(view: Node, mask: Node) -> Node:
     """Return the mask of a view's source: an element is in it if one that shows it is."""
-    assert isinstance(view.op.vjp, tuple)
-    rule = view.op.vjp[0]
-    assert rule is not None
-    shown = rule(cast(mask, dtype=FLOAT32), view, source)
+    vjp, shows = view.op.vjp, cast(mask, dtype=FLOAT32)
+    if callable(vjp):
+        shown = vjp(shows, view, *view.inputs)[0]
+    else:
+        assert isinstance(vjp, tuple)
+        assert vjp[0] is not None
+        shown = vjp[0](shows, view, *view.inputs)
+    assert shown is not None
     return ne(shown, 0.0)
 
 

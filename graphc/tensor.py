@@ -206,10 +206,15 @@ class Tensor(Handle):
     def __getitem__(self, key: Any) -> Tensor:
         return wrap(index.read(self.node, key))
 
+    @property
+    def at(self) -> index.At:
+        """Parts of this Tensor to be changed in a new one: `x.at[index].add(values)`, and set, multiply, min, max."""
+        return index.At(self.node)
+
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         raise SymbolicValueError(
-            "index: a Tensor is immutable, so x[...] = value has no meaning; build a new one with gx.where or "
-            "gx.concat, and change a variable with updates= of gx.compile"
+            "index: a Tensor is immutable, so x[...] = value has no meaning; build a new one with "
+            "x.at[...].set(value), and change a variable with updates= of gx.compile"
         )
 
     # Methods of NumPy's arrays.

@@ -125,7 +125,8 @@ def _last_rows(place: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Any, Any
 
 
 def _vjp_gather(ct: Node, out: Node, x: Node, *indices: Node) -> tuple[Node | None, ...]:
-    return (scatter(zeros(x.tensor_type), ct, *indices, **out.attrs, combine="add"), *[None] * len(indices))
+    start = zeros(x.tensor_type.with_dtype(ct.dtype))
+    return (scatter(start, ct, *indices, **out.attrs, combine="add"), *[None] * len(indices))
 
 
 def _vjp_scatter(ct: Node, out: Node, target: Node, updates: Node, *indices: Node) -> tuple[Node | None, ...]:
