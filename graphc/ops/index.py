@@ -217,8 +217,10 @@ scatter: Scatter = Scatter(
 
 
 def in_range(index: Node, size: Size) -> bool:
-    """Tell whether an index array is known to lie in [0, size): a position, a constant, or checked already."""
+    """Tell whether an index array is known to lie in [0, size): positions, constants, checked, or some of these."""
     source = source_of(index)
+    while source.op is gather:
+        source = source_of(source.inputs[0])
     if isinstance(size, Dim):
         return source.op is iota and source.shape[source.attrs["axis"]] == size
     value = known_value(source)

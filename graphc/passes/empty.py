@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.ir.graph import Contraction, Graph, Node, Reduction, literal
+from graphc.ir.graph import Contraction, Graph, Node, Reduction, Scatter, literal
 from graphc.ir.rewrite import OnFire, into_bodies
 from graphc.ir.types import TensorType
 from graphc.ops.control import zeros
@@ -39,6 +39,8 @@ def _without_empty(node: Node) -> Node:
         return _full(node.op.init(node.dtype), type)
     if isinstance(node.op, Contraction):
         return zeros(type)
+    if isinstance(node.op, Scatter):
+        return inputs[0]
     if node.op is embed:
         return _full(node.attrs["value"], type)
     if node.op is concat:

@@ -20,6 +20,7 @@ from graphc.ir.rewrite import Apply, Attr, Match, OnFire, Rule, apply_rules, cal
 from graphc.ops.elementwise import add, bitwise_not, cast, log, maximum, minimum, sub, where
 from graphc.passes.array_rules import ARRAY_RULES, FAST_ARRAY_RULES
 from graphc.passes.canonicalize import canonical_rules
+from graphc.passes.index_rules import FAST_INDEX_RULES, INDEX_RULES
 
 c, k, p, q = constant("c"), constant("k"), *variables("p", "q")
 x, y, z = variables("x", "y", "z")
@@ -368,7 +369,7 @@ CASTS = (
     ],
 )
 
-RULES = (*ARITHMETIC, *POWERS, *CHOICES, *BITS, *CASTS, *ARRAY_RULES)
+RULES = (*ARITHMETIC, *POWERS, *CHOICES, *BITS, *CASTS, *ARRAY_RULES, *INDEX_RULES)
 
 # Rules for fast_math alone.
 
@@ -426,4 +427,5 @@ FAST = (
     Rule("log_exp", call("log", call("exp", x)), x, exact=False),
     Rule("exp_log", call("exp", call("log", x)), x, exact=False),
     *FAST_ARRAY_RULES,
+    *FAST_INDEX_RULES,
 )
