@@ -204,6 +204,47 @@ def test_a_check_stops_at_the_first_element_that_fails(kind: str, at: int):
     check(case)
 
 
+HOISTED = {
+    "a number read in an inner loop": """
+def k(n: i64[3], x: f64[10], y: f64[120]):
+    for i in range(3):
+        for j in {kind}(40):
+            at: i64 = n[i]
+            check((at >= 0) & (at < 10), site=3, value=at)
+            y[i * 40 + j] = x[at]
+""",
+    "a vector read in an outer loop": """
+def k(n: i64[3], x: f64[10], y: f64[120]):
+    for i in range(40):
+        for j in vector(3):
+            at: i64 = n[j]
+            check((at >= 0) & (at < 10), site=3, value=at)
+            y[i * 3 + j] = x[at]
+""",
+    "rows": """
+def k(n: i64[3], x: f64[400], y: f64[120]):
+    for i in range(3):
+        for j in {kind}(40):
+            at: i64 = n[i]
+            check((at >= 0) & (at < 10), site=3, value=at)
+            y[i * 40 + j] += x[at * 40 + j]
+""",
+}
+
+
+@pytest.mark.parametrize("kind", ["range", "vector"])
+@pytest.mark.parametrize("name", HOISTED)
+def test_nothing_is_read_at_an_index_before_it_is_checked(name: str, kind: str):
+    kernel = kernel_from_text(HOISTED[name].strip().format(kind=kind))
+    rng = np.random.default_rng(0)
+    for wrong in (None, 10, -1, 1 << 44, -(1 << 60)):
+        n = np.array([9, 0, 4 if wrong is None else wrong])
+        case = Case(kernel, (n, *[rng.uniform(size=b.shape) for b in kernel.params[1:]]))
+        failure = run_kernel(kernel, copies(case.arrays), FUNCTIONS)
+        assert failure == (None if wrong is None else (3, wrong))
+        check(case)
+
+
 # Every operation on lesser targets.
 
 LESSER = [name for name in TARGETS if name != "host"]
@@ -250,7 +291,7 @@ def test_kernels_for_another_architecture_assemble(seed: int):
     assert_assembles(program_of(random_kernel(RandomChoices(seed)).kernel, FUNCTIONS))
 
 
-@pytest.mark.parametrize("op", ["contract", "pow", "sum", "cast", "scan", "remainder"])
+@pytest.mark.parametrize("op", ["contract", "pow", "sum", "cast", "scan", "remainder", "gather", "scatter"])
 def test_operations_for_another_architecture_assemble(op: str):
     for sample in SAMPLES[op][:2]:
         assert_assembles(LoweredGraph(graph_of(sample), AARCH64).program)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import graphc as gx
+from graphc.eager import evaluate
 from graphc.errors import OutOfBoundsError
 from graphc.ir.loops import Call, Copy, Repeat, Step
 from graphc.ir.text import from_text
@@ -144,6 +145,75 @@ def f(x: f32[3], *, w: f32[3]):
     old, new, w = run(native, [1, 1, 1], w=[1, 2, 3])
     assert old.tolist() == [1, 2, 3]
     assert new.tolist() == w.tolist() == [2, 3, 4]
+
+
+# Scatters: into a variable, an output, or what dies there, the target is not copied.
+
+SCATTERED = {
+    "into two variables": ("""
+def f(i: i64[4], u: f32[4, 3], *, a: f32[9, 3], b: f32[9, 3]):
+    v0 = scatter(a, u, i, axes=(0,), wrap=True, combine="add")
+    v1 = scatter(b, u, i, axes=(0,), wrap=True, combine="set")
+    return (), {a: v0, b: v1}
+""", 0),
+    "with rows of the variable": ("""
+def f(i: i64[4], u: f32[4, 3], *, a: f32[9, 3]):
+    v0 = gather(a, i, axes=(0,), wrap=True)
+    v1 = mul(v0, u)
+    v2 = scatter(a, v1, i, axes=(0,), wrap=True, combine="add")
+    return (), {a: v2}
+""", 0),
+    "into what is computed for it": ("""
+def f(i: i64[4], u: f32[4, 3], x: f32[9, 3]):
+    v0 = exp(x)
+    v1 = scatter(v0, u, i, axes=(0,), wrap=True, combine="add")
+    v2 = scatter(v1, u, i, axes=(0,), wrap=True, combine="mul")
+    return (v2,)
+""", 0),
+    "into what others read too": ("""
+def f(i: i64[4], u: f32[4, 3], x: f32[9, 3]):
+    v0 = exp(x)
+    v1 = scatter(v0, u, i, axes=(0,), wrap=True, combine="add")
+    v2 = contract(v0, v1, spec="mk,nk->mn")
+    return (v2,)
+""", 1),
+    "into an input": ("""
+def f(i: i64[4], u: f32[4, 3], x: f32[9, 3]):
+    v0 = scatter(x, u, i, axes=(0,), wrap=True, combine="min")
+    return (v0,)
+""", 1),
+    "into a variable that keeps its value": ("""
+def f(i: i64[4], u: f32[4, 3], *, a: f32[9, 3]):
+    v0 = scatter(a, u, i, axes=(0,), wrap=True, combine="min")
+    v1 = sum(v0, axis=(1,))
+    return (v1,)
+""", 1),
+    "into a carry": ("""
+def f(i: i64[4], u: f32[4, 3], x: f32[9, 3]):
+    def step(c: f32[9, 3], k: i64[()], r: f32[3]):
+        v0 = scatter(c, r, k, axes=(0,), wrap=True, combine="add")
+        return (v0,)
+    v0 = scan(x, i, u, body=step, carries=1, slices=2, length=4, reverse=False)
+    v1 = v0[0]
+    return (v1,)
+""", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCATTERED)
+def test_a_scatter_copies_its_target_where_it_must(name: str):
+    text, expected = SCATTERED[name]
+    native = compiled(text)
+    assert copies(native) == expected
+    rng = np.random.default_rng(0)
+    inputs = [np.array([3, -1, 3, 0]), *[rng.normal(size=i.shape).astype(np.float32) for i in native.graph.inputs[1:]]]
+    variables = {v: rng.normal(size=v.shape).astype(np.float32) for v in native.graph.variables}
+    wanted = evaluate(native.graph, inputs, variables)
+    for found, value in zip(native(inputs, variables), wanted, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-6)
+    inputs[0] = np.array([3, -1, 9, 0])
+    with pytest.raises(OutOfBoundsError, match="index 9 is out of bounds for an axis of size 9"):
+        native(inputs, variables)
 
 
 # A run that fails moves nothing. `NativeGraph` compares all variables with what they were.
