@@ -9,8 +9,9 @@ What a program means:
 - Elementwise operands have the same shape, or rank 0 (a scalar meets every element). Nothing else broadcasts on its
   own, and nothing changes dtype on its own: `broadcast` and `cast` are nodes.
 - Integers wrap. Floats follow IEEE 754 in the dtype of the node: no operation is contracted, reassociated or widened,
-  except that sums and contractions may add in another order and keep more precision in between. Contractions, outer
-  products and sums of one another are one sum of products, of which the factors may be multiplied in any order.
+  except that sums and contractions may add in another order and keep more precision in between, and so may what several
+  scatters add to zeros. Contractions, outer products and sums of one another are one sum of products, of which the
+  factors may be multiplied in any order.
 - A `placeholder` is fed by the call. A `variable` is read as it was when the call began; `Graph.updates` pairs
   variables with the values they have when it ends, all at once.
 - A `Graph` is its inputs, outputs and updates. What they do not reach does not exist: dead code needs no pass.
