@@ -40,6 +40,7 @@ from graphc.ir.loops import (
     block,
     const,
     linear,
+    mul,
 )
 from graphc.ir.types import BOOL, DTYPES, INT64, TensorType
 from tests.random_graphs import Choices
@@ -145,6 +146,8 @@ class _Builder:
             divisor = self.one_of((2, 3, 7))
             part = Apply(self.one_of(("quot", "rem")), (axis.var, Const(divisor)), INT64)
             return Load(self.parameter(self.data((max(divisor, axis.extent),), dtype, kind)), (part,))
+        if axes and self.chance(8):
+            return self.looked_up(axes, dtype, kind)
         if len(terms) == 2 and self.chance(4):
             shape = tuple([a.extent for a in axes[:2]])
             return Load(self.parameter(self.data(shape, dtype, kind)), tuple([a.var for a in axes[:2]]))
@@ -152,6 +155,16 @@ class _Builder:
         if self.chance(5):
             return self.masked(index, size, dtype, kind)
         return Load(self.parameter(self.data((size,), dtype, kind)), (index,))
+
+    def looked_up(self, axes: Sequence[_Axis], dtype: DType, kind: str) -> Load:
+        """Return a load whose index is read from an array, perhaps with the last axis added: a row of a table."""
+        rows, columns = self.choices.integer(1, 9), axes[-1].extent if self.chance(2) else 1
+        axis = axes[0] if columns > 1 else self.one_of(axes)
+        numbers = self.parameter(self.rng.integers(0, rows, axis.extent))
+        index = mul(Load(numbers, (axis.var,)), Const(columns))
+        if columns > 1:
+            index = add(index, axes[-1].var)
+        return Load(self.parameter(self.data((rows * columns,), dtype, kind)), (index,))
 
     def masked(self, index: Expr, size: int, dtype: DType, kind: str) -> Load:
         """Return a load whose index, moved, may lie outside of a smaller array."""
