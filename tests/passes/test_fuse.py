@@ -258,9 +258,9 @@ def network(layers: int) -> Graph:
 
 
 def test_equal_layers_are_equal_kernels() -> None:
-    few, many = ([str(g) for g in partition(network(k))[1]] for k in (4, 8))
+    few, many = ([str(g) for g in partition(network(k))[1]] for k in (4, 60))
     assert set(many) == set(few)
-    assert len(many) <= 2 * len(few)
+    assert len(many) <= 15 * len(few)
 
 
 def test_time_is_linear() -> None:
