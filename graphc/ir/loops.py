@@ -18,8 +18,9 @@ What a kernel means:
   product is fused (one rounding).
 - `Check(ok, site, value)` ends the kernel with a failure at `site` carrying the integer `value` where ok is false.
 - A `Buffer` is row-major. Two ARGUMENT buffers of a kernel overlap only if they are the same pointer and every element
-  is read before, and by the same iteration as, it is written. REGISTER buffers are tiles of machine registers: indices
-  other than the last are constants after unrolling, the last is a constant or a VECTOR loop's variable plus a constant.
+  is read before it is written, and read by the same iteration of every PARALLEL or VECTOR loop that writes it. REGISTER
+  buffers are tiles of machine registers: indices other than the last are constants after unrolling, the last is a
+  constant or a VECTOR loop's variable plus a constant.
 - Bool is a byte, 0 or 1, in memory.
 """
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bisect
 import heapq
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,8 @@ ALIGNMENT = 64
 @dataclass(eq=False)
 class Storage:
     """A piece of memory. In the arena `offset` is found by `assign_offsets`, relative to `parent`; `first` and `last`
-    are the positions of the steps between which it is in use."""
+    are the positions of the steps between which it is in use. Of the memory of a loop's body, `needed` is the least
+    that it could be, by `live_bytes`."""
 
     nbytes: int
     region: Region = Region.ARENA
@@ -27,6 +28,7 @@ class Storage:
     parent: Storage | None = None
     first: int = 0
     last: int = 0
+    needed: int | None = None
 
     @property
     def address(self) -> int:
@@ -52,27 +54,60 @@ class Ref:
 
 
 BEST_ORDER_LIMIT = 1024
-"""Storages up to which they are placed largest first; more are placed as they come, in linear time."""
+"""Storages up to which each is compared with all others in use at the same time; more are placed as they come."""
+
+ORDERS: tuple[Callable[[Storage], tuple[int, ...]], ...] = (
+    lambda s: (-s.nbytes, s.first),
+    lambda s: (-s.nbytes * (s.last - s.first + 1), s.first),
+    lambda s: (s.first - s.last, -s.nbytes),
+    lambda s: (s.first, -s.nbytes),
+)
+"""What to place first: the large, the large that live long, those that live long, those that come first."""
 
 
 def assign_offsets(storages: Sequence[Storage]) -> int:
-    """Place storages so that those in use at the same time do not overlap; return the bytes needed in all."""
-    if len(storages) > BEST_ORDER_LIMIT:
-        return _as_they_come(storages)
-    return _largest_first(storages)
+    """Place storages so that those in use at the same time do not overlap; return the bytes needed in all.
+
+    Finding the best placement is NP-hard. Several are tried until one needs no more than is in use at once.
+    """
+    least = live_bytes([replace(s, needed=None) for s in storages])
+    best: tuple[int, list[int]] | None = None
+    for total in _placements(storages):
+        if best is None or total < best[0]:
+            best = total, [s.offset for s in storages]
+        if total <= least:
+            break
+    assert best is not None
+    for storage, offset in zip(storages, best[1], strict=True):
+        storage.offset = offset
+    return best[0]
+
+
+def _placements(storages: Sequence[Storage]) -> Iterator[int]:
+    """Place all storages in one way after the other; yield the bytes that each needs."""
+    if len(storages) <= BEST_ORDER_LIMIT:
+        for order in ORDERS:
+            yield _lowest_fit(sorted(storages, key=order))
+        return
+    yield _as_they_come(storages)
+    end = max(s.last for s in storages)
+    mirrored = [replace(s, first=end - s.last, last=end - s.first) for s in storages]
+    total = _as_they_come(mirrored)
+    for storage, twin in zip(storages, mirrored, strict=True):
+        storage.offset = twin.offset
+    yield total
 
 
 def _aligned(nbytes: int) -> int:
     return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
-def _largest_first(storages: Sequence[Storage]) -> int:
-    """Place the largest first, each at the lowest offset where it fits."""
-    order = sorted(storages, key=lambda s: (-s.nbytes, s.first))
+def _lowest_fit(storages: Sequence[Storage]) -> int:
+    """Place one after the other, each at the lowest offset where it fits."""
     # Columns of the storages placed so far: first, last, start, end.
-    placed = np.zeros((len(order), 4), np.int64)
+    placed = np.zeros((len(storages), 4), np.int64)
     total = 0
-    for count, storage in enumerate(order):
+    for count, storage in enumerate(storages):
         nbytes = _aligned(storage.nbytes)
         near = placed[:count]
         near = near[(near[:, 0] <= storage.last) & (near[:, 1] >= storage.first)]
@@ -130,7 +165,7 @@ def live_bytes(storages: Sequence[Storage]) -> int:
     """Return the most bytes in use at any one time: no placement can need less."""
     changes: dict[int, int] = {}
     for storage in storages:
-        nbytes = _aligned(storage.nbytes)
+        nbytes = _aligned(storage.nbytes if storage.needed is None else storage.needed)
         changes[storage.first] = changes.get(storage.first, 0) + nbytes
         changes[storage.last + 1] = changes.get(storage.last + 1, 0) - nbytes
     peak = now = 0

@@ -56,6 +56,7 @@ from graphc.ir.loops import (
     const,
 )
 from graphc.ir.types import TensorType
+from graphc.lower.aliasing import same_index
 from graphc.lower.operands import Operands, place
 from graphc.lower.work import Launch, Operand
 
@@ -272,7 +273,9 @@ class Nest:
         outer_vars = [Var(f"i{k}") for k in range(len(self.outer))]
         for loop, var in zip(self.outer, outer_vars, strict=True):
             self.positions.update(loop.positions(Index.axis(var, loop.extent)))
-        body = block(*[Alloc(b) for b in self.saved.values()], *[s for p in phases for s in self._phase(p)])
+        body = block(
+            *[Alloc(b) for b in self.saved.values()], *[s for k, p in enumerate(phases) for s in self._phase(k, p)]
+        )
         for k, (loop, var) in reversed(list(enumerate(zip(self.outer, outer_vars, strict=True)))):
             kind = self._outer_kind(k, loop)
             body = For(var, loop.extent, body, kind)
@@ -280,7 +283,7 @@ class Nest:
         operands = tuple(self.operands.buffers)
         kernel = Kernel(self.name, tuple(self.operands.buffers.values()), body)
         sites = tuple(self.operands.sites.found)
-        return Launch(kernel, operands, frozenset(group.outputs), self._same_index(), sites, self._copied())
+        return Launch(kernel, operands, frozenset(group.outputs), self._same_index(phases), sites, self._copied())
 
     def _before(self) -> list[Stmt]:
         """Return what comes before the loops."""
@@ -296,19 +299,13 @@ class Nest:
     def _outer_kind(self, k: int, loop: LoopAxis) -> LoopKind:
         return SERIAL if k else PARALLEL
 
-    def _same_index(self) -> frozenset[Node]:
-        """Return the arrays that a pointwise group reads only at the element it writes."""
-        group = self.group
-        if group.reduced:
-            return frozenset()
-        first, *others = self.written.values()
-        if any(indices != first for indices in others):
-            return frozenset()
-        return frozenset(
-            n for n, indices in self.operands.read_exactly.items() if isinstance(n, Node) and indices == first
-        )
+    def _same_index(self, phases: Sequence[Phase]) -> frozenset[Operand]:
+        """Return the operands that a result may replace."""
+        stored = {n: k for k, phase in enumerate(phases) for n in phase.stored}
+        return same_index(self.group, stored, self.operands.last_read)
 
-    def _phase(self, phase: Phase) -> list[Stmt]:
+    def _phase(self, k: int, phase: Phase) -> list[Stmt]:
+        self.operands.phase = k
         code: list[Stmt] = []
         for node in phase.rows:
             if node not in self.group.domain:

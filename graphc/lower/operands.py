@@ -13,12 +13,15 @@ from graphc.ops.index import in_range
 
 
 class Operands:
-    """The arrays of a kernel, flat, in the order of first use, and what its checks refer to."""
+    """The arrays of a kernel, flat, in the order of first use, what its checks refer to, and how arrays are read:
+    at which indices, and in which phase for the last time."""
 
     def __init__(self) -> None:
         self.buffers: dict[Operand, Buffer] = {}
         self.sites = Sites()
         self.read_exactly: dict[Operand, set[Index]] = {}
+        self.phase = 0
+        self.last_read: dict[Operand, int] = {}
 
     def buffer(self, operand: Operand) -> Buffer:
         """Return the kernel's parameter for an array."""
@@ -37,6 +40,7 @@ class Operands:
             return const(_number(source), source.dtype)
         flat = flatten(position, source.shape)
         self.read_exactly.setdefault(source, set()).add(flat)
+        self.last_read[source] = self.phase
         return Load(self.buffer(source), (flat.to_expr(),))
 
     def read(self, node: Node, position: Position) -> Expr:

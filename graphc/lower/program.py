@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphc.errors import InternalError
-from graphc.ir.graph import Graph, Node, Opaque, item, known_value
+from graphc.ir.graph import Graph, Node, Opaque, known_value
 from graphc.ir.groups import Group, GroupKind
+from graphc.ir.index import source_of
 from graphc.ir.loops import Buffer, Call, Copy, Kernel, Program, Region, Repeat, Slot, Step
-from graphc.ir.types import TensorType, TupleType
+from graphc.ir.types import TensorType
 from graphc.lower.columns import lower_columns
 from graphc.lower.gemm import lower_contraction
+from graphc.lower.layout import Given, Key, arrays_of, key_of, lay_out
 from graphc.lower.math import FUNCTIONS
 from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
 from graphc.lower.nest import folds_columns, lower_loops
 from graphc.lower.scatter import lower_scatter
-from graphc.lower.schedule import Schedule, array_of, reads, schedule, writes
+from graphc.lower.schedule import array_of, schedules
 from graphc.lower.shared import SharedKernels
 from graphc.lower.work import Launch, Loop, Operand, Site, Work
 from graphc.target import Target
@@ -58,18 +60,19 @@ class _Lowering:
         self.kernels: dict[Kernel, None] = {}
         self.shared = SharedKernels(self._group)
         self.sites: list[Site] = []
-        self.live_bytes = 0
 
     def run(self, groups: Sequence[Group]) -> Lowered:
         graph = self.graph
-        refs: dict[object, Ref] = {}
+        refs: dict[Key, Ref] = {}
         for k, node in enumerate(graph.inputs):
             refs[node] = Ref(Storage(node.tensor_type.nbytes, Region.INPUT, k))
         for k, node in enumerate(graph.variables):
             refs[node] = Ref(Storage(node.tensor_type.nbytes, Region.STATE, k))
-        outputs = {o: Ref(Storage(o.tensor_type.nbytes, Region.OUTPUT, k)) for k, o in enumerate(graph.outputs)}
+        outputs = {
+            source_of(o): Ref(Storage(o.tensor_type.nbytes, Region.OUTPUT, k)) for k, o in enumerate(graph.outputs)
+        }
         arena = Storage(0)
-        planned = self._level(groups, refs, outputs, {v: n for n, v in graph.updates}, arena, 0)
+        planned = self._level(groups, Given(refs, outputs, {source_of(v): n for n, v in graph.updates}), arena, 0)
         steps = self._steps(planned)
         program = Program(
             name=graph.name,
@@ -82,64 +85,43 @@ class _Lowering:
             arena_bytes=arena.nbytes,
             functions=FUNCTIONS,
         )
-        return Lowered(program, tuple(self.sites), self.live_bytes)
+        return Lowered(program, tuple(self.sites), arena.needed or 0)
 
     # One level: the program itself, or the body of a loop.
 
     def _level(
         self,
         groups: Sequence[Group],
-        refs: dict[object, Ref],
-        outputs: Mapping[Node, Ref],
-        updates: Mapping[Node, Node],
+        given: Given,
         arena: Storage,
         depth: int,
     ) -> list[_Planned]:
-        """Plan the steps of a level; `refs` knows what is given, `updates` maps new values to what they replace."""
+        """Plan the steps of a level and the memory in `arena` that it needs."""
         bodies = {g.hero: g.body for g in groups if g.kind is GroupKind.REGION}
         works = [w for g in groups for w in self._works(g)]
-        plan = schedule(works, {v: n for v, n in updates.items() if array_of(v) is v and not _is_empty(v)})
-        storages: list[Storage] = []
-        copies: list[_Planned] = []
-
-        for output, ref in outputs.items():
-            refs[_key(output)] = ref
-        for value, variable in updates.items():
-            if value in plan.in_place:
-                refs[_key(value)] = refs[variable]
-        dying = _dying_sources(plan, updates)
-        for position, work in reversed(list(enumerate(plan.order))):
-            for operand in writes(work):
-                for key, type in _arrays(operand):
-                    if key not in refs:
-                        storages.append(Storage(type.nbytes, parent=arena, first=position, last=position))
-                        refs[key] = Ref(storages[-1])
-                    refs[key].storage.first = min(refs[key].storage.first, position)
-            if isinstance(work, Launch):
-                # The source of a copy that nothing else needs is computed where the copy would go.
-                refs.update({s: refs[_key(o)] for o, s in work.copied if s in dying.get(work, ()) and s not in refs})
-        storages.reverse()
-        for value, variable in updates.items():
-            if value not in plan.in_place and not _is_empty(value):
-                copies.append(_Planned(refs=(refs[_key(value)], refs[variable]), nbytes=value.tensor_type.nbytes))
-                refs[_key(value)].storage.last = len(plan.order)
-        for position, work in enumerate(plan.order):
-            for operand in reads(work):
-                storage = self._ref(operand, refs).storage
-                storage.last = max(storage.last, position)
-
+        in_place = {v: n for v, n in given.updates.items() if array_of(v) is v and not _is_empty(v)}
+        kept = {array_of(o) for o in (*given.outputs, *in_place)}
+        # The first of equals: where it costs no memory, what belongs together stays together.
+        layout = min(
+            [lay_out(s, given, arena) for s in schedules(works, in_place, kept)],
+            key=lambda found: (len(found.copied), found.live_bytes),
+        )
+        refs = {**given.refs, **layout.refs}
+        storages = list(layout.storages)
         planned: list[_Planned] = []
-        for position, work in enumerate(plan.order):
+        for position, work in enumerate(layout.schedule.order):
             if isinstance(work, Launch):
                 planned += self._launch(work, refs)
             else:
                 scratch = Storage(0, parent=arena, first=position, last=position)
                 storages.append(scratch)
                 planned += self._loop(work, bodies[work.node], refs, scratch, depth)
+        for value in layout.copied:
+            places = refs[key_of(value)], refs[key_of(given.updates[value])]
+            planned.append(_Planned(refs=places, nbytes=value.tensor_type.nbytes))
         arena.nbytes = assign_offsets(storages)
-        if depth == 0:
-            self.live_bytes = live_bytes(storages)
-        return planned + copies
+        arena.needed = live_bytes(storages)
+        return planned
 
     def _works(self, group: Group) -> Sequence[Work]:
         if all(_is_empty(o) for o in group.outputs):
@@ -170,25 +152,25 @@ class _Lowering:
         inputs = tuple(Buffer(f"x{k}", i.tensor_type) for k, i in enumerate(hero.inputs))
         output = Buffer("out", hero.tensor_type)
         body = hero.op.nest(inputs, output, **hero.attrs)
-        return Launch(Kernel(name, (*inputs, output), body), (*hero.inputs, hero), frozenset((hero,)))
+        return Launch(Kernel(name, (*inputs, output), body), (*map(source_of, hero.inputs), hero), frozenset((hero,)))
 
-    def _launch(self, work: Launch, refs: Mapping[object, Ref]) -> list[_Planned]:
+    def _launch(self, work: Launch, refs: Mapping[Key, Ref]) -> list[_Planned]:
         copies = [
             _Planned(refs=(self._ref(source, refs), self._ref(target, refs)), nbytes=type.nbytes)
             for target, source in work.copied
-            for _, type in _arrays(target)
+            for _, type in arrays_of(target)
         ]
         return [*copies, _Planned(work, tuple(self._ref(o, refs) for o in work.operands))]
 
     def _loop(
-        self, work: Loop, groups: Sequence[Group], refs: Mapping[object, Ref], scratch: Storage, depth: int
+        self, work: Loop, groups: Sequence[Group], refs: Mapping[Key, Ref], scratch: Storage, depth: int
     ) -> list[_Planned]:
         """Plan a scan: carries live in the memory of the final carries; slices and ys move with each step."""
         node, body = work.node, work.body
         attrs = node.attrs
         carries, slices, length, reverse = (attrs[k] for k in ("carries", "slices", "length", "reverse"))
         given = [self._ref(i, refs) for i in node.inputs]
-        results = [refs[key] for key, _ in _arrays(node)]
+        results = [refs[key] for key, _ in arrays_of(node)]
         planned = [
             _Planned(refs=(source, target), nbytes=i.tensor_type.nbytes)
             for source, target, i in zip(given[:carries], results[:carries], node.inputs, strict=False)
@@ -199,7 +181,7 @@ class _Lowering:
         def moving(ref: Ref, nbytes: int) -> Ref:
             return ref.stepped(depth, (length - 1) * nbytes if reverse else 0, -nbytes if reverse else nbytes)
 
-        inner: dict[object, Ref] = {}
+        inner: dict[Key, Ref] = {}
         for k, param in enumerate(body.inputs):
             if k < carries:
                 inner[param] = results[k]
@@ -208,15 +190,16 @@ class _Lowering:
             else:
                 inner[param] = given[k]
         outputs = {
-            o: moving(ref, o.tensor_type.nbytes)
+            source_of(o): moving(ref, o.tensor_type.nbytes)
             for o, ref in zip(body.outputs[carries:], results[carries:], strict=True)
         }
-        updates = dict(zip(body.outputs[:carries], body.inputs[:carries], strict=True))
-        steps = self._level(groups, inner, outputs, updates, scratch, depth + 1)
+        updates = dict(zip(map(source_of, body.outputs[:carries]), body.inputs[:carries], strict=True))
+        steps = self._level(groups, Given(inner, outputs, updates), scratch, depth + 1)
         return [*planned, _Planned(extent=length, steps=steps)]
 
-    def _ref(self, operand: Operand, refs: Mapping[object, Ref]) -> Ref:
-        found = refs.get(_key(operand))
+    def _ref(self, operand: Operand, refs: Mapping[Key, Ref]) -> Ref:
+        operand = source_of(operand) if isinstance(operand, Node) else operand
+        found = refs.get(key_of(operand))
         if found is not None:
             return found
         assert isinstance(operand, Node)
@@ -250,35 +233,6 @@ class _Lowering:
         first = len(self.sites)
         self.sites += work.sites
         return Call(work.kernel, slots, tuple(range(first, len(self.sites))))
-
-
-def _dying_sources(plan: Schedule, updates: Mapping[Node, Node]) -> dict[Work, set[Operand]]:
-    """Return, for each kernel, the sources of its copies that kernels of this level write and no later one reads."""
-    written = {o for work in plan.order if isinstance(work, Launch) for o in work.writes}
-    last = {o: work for work in plan.order for o in reads(work)}
-    return {
-        work: {
-            s
-            for o, s in work.copied
-            if s in written - updates.keys() and last[s] is work and s not in work.operands and o not in plan.in_place
-        }
-        for work in plan.order
-        if isinstance(work, Launch) and work.copied
-    }
-
-
-def _key(operand: Operand) -> object:
-    """Return what identifies an array: the operand, or the node of several results and which one."""
-    if isinstance(operand, Node) and operand.op is item:
-        return operand.inputs[0], operand.attrs["index"]
-    return operand
-
-
-def _arrays(operand: Operand) -> list[tuple[object, TensorType]]:
-    """Return the arrays that a written operand consists of."""
-    if isinstance(operand.type, TupleType):
-        return [((operand, k), t) for k, t in enumerate(operand.type.items)]
-    return [(operand, operand.type)]
 
 
 def _is_empty(node: Node) -> bool:

@@ -11,6 +11,8 @@ loops in front where it is only a view (zeros, say).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from graphc.errors import InternalError
 from graphc.ir.graph import Node
 from graphc.ir.groups import Group
@@ -29,7 +31,7 @@ from graphc.ir.loops import (
     block,
 )
 from graphc.ir.types import INT64
-from graphc.lower.nest import LoopAxis, Nest
+from graphc.lower.nest import LoopAxis, Nest, Phase
 from graphc.lower.operands import place
 from graphc.lower.scalars import cast
 from graphc.lower.work import Launch, Operand
@@ -77,7 +79,7 @@ class _Scatter(Nest):
     def _column(self, positions: dict[int, Index]) -> Position:
         return place(self.group.axes[self.hero], positions)[self.indices[0].ndim :]
 
-    def _same_index(self) -> frozenset[Node]:
+    def _same_index(self, phases: Sequence[Phase]) -> frozenset[Operand]:
         return frozenset()
 
     # The target.

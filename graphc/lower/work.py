@@ -38,8 +38,9 @@ Operand = Node | Temporary
 class Launch:
     """One kernel on operands. Those in `writes` are written, the rest are read.
 
-    `same_index` are read only at the element that is written. `sites` are what the kernel's checks refer to. `copied`
-    are pairs of an array that is written and one whose elements it holds before the kernel runs.
+    `same_index` are read only at the element that is written, or earlier by the code that writes it: a result of their
+    size may take their memory. `sites` are what the kernel's checks refer to. `copied` are pairs of an array that is
+    written and one whose elements it holds before the kernel runs.
     """
 
     kernel: Kernel

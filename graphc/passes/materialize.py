@@ -1,11 +1,14 @@
 """Give every result, and every operand that a kernel needs as a plain array, memory of its own.
 
 A result may be an input, a constant, a view, or the same node as another result; an opaque op or a region reads whole
-arrays; a contraction reads strided ones. Where such a value is only a view, a `copy` node makes it a computed one. The
-indices of a scatter are checked apart from it, so that it cannot fail when it has begun to write.
+arrays; a contraction reads strided ones. Where such a value is only a view, a `copy` node makes it a computed one. A
+reshape needs none where the elements lie in memory in its order. The indices of a scatter are checked apart from it, so
+that it cannot fail when it has begun to write.
 """
 
 from __future__ import annotations
+
+from collections.abc import Hashable
 
 from graphc.ir.graph import Contraction, Graph, Node, Opaque, Reduction, Region, Scatter, item
 from graphc.ir.index import Index, flatten, is_alias, is_virtual, source_of, trace
@@ -34,7 +37,7 @@ def materialize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
         if isinstance(node.op, Opaque | Region):
-            inputs = tuple([plain(i) if is_virtual(i) else i for i in inputs])
+            inputs = tuple([plain(i) if is_virtual(_in_same_order(i)) else i for i in inputs])
         elif isinstance(node.op, Contraction):
             inputs = tuple([i if _is_strided(i) else plain(i) for i in inputs])
         elif isinstance(node.op, Scatter):
@@ -53,13 +56,13 @@ def materialize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
 
     graph = graph.rewrite(visit)
     results: list[Node] = []
-    taken: set[Node] = set()
+    taken: set[Hashable] = set()
     for result in graph.results:
-        own = not is_alias(result) and not result.is_leaf and result.op is not item and result not in taken
-        if result.op is item and result not in taken and isinstance(result.inputs[0].op, Region):
-            own = True
+        source = _in_same_order(result)
+        array = (source.inputs[0], source.attrs["index"]) if source.op is item else source
+        own = not is_alias(source) and not source.is_leaf and array not in taken
         results.append(result if own else copied(result))
-        taken.add(result)
+        taken.add(array)
     return graph.replace_results(results)
 
 
@@ -76,6 +79,13 @@ def _in_range(node: Node, inputs: tuple[Node, ...], checked: dict[tuple[Node, in
             index = checked[key]
         found.append(index)
     return found
+
+
+def _in_same_order(node: Node) -> Node:
+    """Return the node whose memory, as it is, holds the elements of a chain of reshapes."""
+    while node.op is reshape:
+        node = node.inputs[0]
+    return node
 
 
 def _is_strided(node: Node) -> bool:

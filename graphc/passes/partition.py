@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from graphc.ir.graph import Graph, Node, item
 from graphc.ir.groups import Decision
-from graphc.ir.index import is_alias
+from graphc.ir.index import is_alias, source_of
 from graphc.passes.costs import Costs, Loops
 from graphc.passes.legality import Draft, Spans, is_met, producer_of
 from graphc.passes.profit import MAX_NODES
@@ -33,7 +33,7 @@ class Partition:
         self.graph = graph
         self.target = target
         self.on_decision = on_decision
-        self.results = set(graph.results)
+        self.results = {source_of(r) for r in graph.results}
         self.computed = [n for n in graph.nodes if not n.is_leaf and not is_alias(n) and n.op is not item]
         self.rank = {n: k for k, n in enumerate(self.computed)}
         self.readers: dict[Node, list[tuple[Node, Node]]] = {n: [] for n in self.computed}

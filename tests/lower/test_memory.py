@@ -32,7 +32,7 @@ def assert_apart(storages: list[Storage]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-@pytest.mark.parametrize("limit", [0, 10_000], ids=["as they come", "largest first"])
+@pytest.mark.parametrize("limit", [0, 10_000], ids=["as they come", "compared"])
 def test_placement(seed: int, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "BEST_ORDER_LIMIT", limit)
     storages = lifetimes(seed, 1 + 60 * seed)
@@ -40,6 +40,27 @@ def test_placement(seed: int, limit: int, monkeypatch: pytest.MonkeyPatch) -> No
     assert_apart(storages)
     assert all(s.offset + s.nbytes <= total for s in storages)
     assert live_bytes(storages) <= total <= 1.15 * live_bytes(storages)
+
+
+def test_several_orders_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    storages = []
+    for _ in range(60):
+        first = int(rng.integers(0, 60))
+        storages.append(Storage(int(rng.integers(1, 9999)), first=first, last=first + int(rng.integers(0, 20))))
+    total = assign_offsets(storages)
+    assert_apart(storages)
+    singles = []
+    for order in memory.ORDERS:
+        monkeypatch.setattr(memory, "ORDERS", (order,))
+        singles.append(assign_offsets(storages))
+    assert total == min(singles) < max(singles)
+
+
+def test_the_memory_of_a_loop_counts_by_what_its_body_needs() -> None:
+    body = Storage(6400, needed=640, first=0, last=0)
+    assert live_bytes([body, Storage(64, first=0, last=1)]) == 704
+    assert assign_offsets([body, Storage(64, first=0, last=1)]) == 6464
 
 
 def test_nothing_to_place() -> None:

@@ -10,8 +10,13 @@ import pytest
 import graphc as gx
 from graphc.eager import evaluate
 from graphc.errors import OutOfBoundsError
-from graphc.ir.loops import Call, Copy, Repeat, Step
+from graphc.ir.loops import Block, Call, Copy, Kernel, Repeat, Step
 from graphc.ir.text import from_text
+from graphc.ir.types import TensorType
+from graphc.lower.layout import Given, lay_out
+from graphc.lower.memory import Storage
+from graphc.lower.schedule import schedules
+from graphc.lower.work import Launch, Temporary
 from tests.native import NativeGraph
 
 Array = np.ndarray[Any, Any]
@@ -301,3 +306,43 @@ def test_a_failing_call_leaves_the_users_variables():
     assert n.value == 1
     assert step([2, 1, 0]).tolist() == [6, 4, 2]
     assert n.value == 2
+
+
+# The order that needs the least memory.
+
+NEEDY = """
+def f(x: f32[64, 64], y: f32[64, 512]):
+    v0 = contract(x, x, spec="mk,kn->mn")
+    v1 = contract(x, y, spec="mk,kn->mn")
+    v2 = contract(v1, y, spec="mk,nk->mn")
+    v3 = contract(v0, v2, spec="mk,kn->mn")
+    return (v3,)
+"""
+
+
+def test_what_is_small_is_not_kept_while_the_large_is_made():
+    """Of v0 and v2, which v3 needs, the one that takes a large array is made first."""
+    native = compiled(NEEDY)
+    large, small = 4 * 64 * 512, 4 * 64 * 64
+    assert native.program.arena_bytes == native.lowered.live_bytes == 2 * large + small  # y is copied to be read
+
+
+def test_work_that_frees_memory_comes_early():
+    """Whatever the order that it is given in."""
+    made: dict[str, Temporary] = {}
+
+    def launch(name: str, reads: str, kib: int) -> Launch:
+        made[name] = Temporary(TensorType(np.dtype("u1"), (kib << 10,)))
+        operands = (*[made[r] for r in reads], made[name])
+        return Launch(Kernel(name, (), Block(())), operands, frozenset(operands[-1:]))
+
+    works = [launch("a", "", 64), launch("b", "", 64), launch("c", "a", 1), launch("d", "b", 1), launch("e", "cd", 1)]
+    found = schedules(works, {})
+    assert ["".join([w.kernel.name for w in s.order]) for s in found] == ["abcde", "acbde", "acbde"]
+    peaks = [lay_out(s, Given({}, {}, {}), Storage(0)).live_bytes >> 10 for s in found]
+    assert peaks == [129, 66, 66]
+
+
+def test_schedules_are_the_same_every_time():
+    orders = [kernels(compiled(NEEDY)) for _ in range(3)]
+    assert orders[0] == orders[1] == orders[2]
