@@ -18,6 +18,7 @@ from graphc.passes.contraction_order import contraction_order
 from graphc.passes.cse import cse
 from graphc.passes.empty import replace_empty
 from graphc.passes.fold_constants import fold_constants
+from graphc.passes.hoist import hoist
 from graphc.passes.prune import prune
 from graphc.passes.simplify import simplify
 from graphc.passes.stabilize import stabilize
@@ -34,6 +35,7 @@ PIPELINE: tuple[Pass, ...] = (
     simplify,  # leaves new constants and views behind, which the next round tidies
     contraction_order,  # after simplify, which leaves no transpose between contractions
     prune,  # after simplify: results of scans that nothing reads any more
+    hoist,  # after prune, which leaves loops with what is needed; what it takes out the next round simplifies
 )
 """Passes over the graph, in order; repeated until nothing changes."""
 

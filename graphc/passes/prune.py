@@ -12,15 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from graphc.ir.graph import OPS, Graph, Node, Region, constant, item, substitute, toposort
+from graphc.ir.graph import Graph, Node, Region, constant, item, substitute, toposort
 from graphc.ir.rewrite import OnFire, with_attrs
 from graphc.ir.types import Type
 from graphc.ops.shape import broadcast
-
-SCAN = OPS["scan"]
-
-Operand = tuple[Node, Node]
-"""A value outside and the parameter of the body that stands for it (one slice of it, for xs)."""
+from graphc.passes.loop_parts import SCAN, Loop, Operand
 
 
 def prune(graph: Graph, on_fire: OnFire | None = None) -> Graph:
@@ -91,7 +87,7 @@ def _plans(graph: Graph) -> Mapping[Node, _Plan]:
         if node.op is item:
             read.setdefault(node.inputs[0], set()).add(node.attrs["index"])
         elif node.op is SCAN:
-            plan = _Loop(node).plan(read.get(node, set()))
+            plan = _Prunable(node).plan(read.get(node, set()))
             needed = plan.needs
             if not plan.is_unchanged:
                 plans[node] = plan
@@ -121,8 +117,7 @@ class _Plan:
         return tuple([n for root in (*self.operands, *outside) for n in (root, *root.inputs)])
 
     def loop(self, operands: Sequence[Node]) -> Node:
-        type = SCAN.infer(*[o.type for o in operands], **self.attrs)
-        return Node(SCAN, tuple(operands), self.attrs, type, self.node.location)
+        return Loop(self.node).scan(operands, dict(self.attrs))
 
     def result(self, old: Node, loop: Node, renewed: Callable[[Node], Node]) -> Node:
         """Return what an item of the old scan becomes."""
@@ -134,16 +129,8 @@ class _Plan:
         return Node(item, (loop,), {"index": found}, old.type, old.location)
 
 
-class _Loop:
-    """A scan taken apart."""
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-        self.body: Graph = node.attrs["body"]
-        self.carries: int = node.attrs["carries"]
-        operands = list(zip(node.inputs, self.body.inputs, strict=True))
-        ys = self.carries + node.attrs["slices"]
-        self.init, self.xs, self.constants = operands[: self.carries], operands[self.carries : ys], operands[ys:]
+class _Prunable(Loop):
+    """A scan to be pruned."""
 
     def plan(self, read: set[int]) -> _Plan:
         """Return what is left of this scan when of its results only those at the indices `read` are read."""
@@ -169,7 +156,8 @@ class _Loop:
         results.update({k: n for n, k in enumerate(kept)})
         init = [self.init[k] for k in kept]
         xs, constants = ([o for o in group if o[1] in used] for group in (xs, constants))
-        return self.assemble(init, xs, constants, [*[outputs[k] for k in kept], *places], results)
+        operands, attrs = self.assembled(init, xs, constants, [*[outputs[k] for k in kept], *places])
+        return _Plan(self.node, operands, attrs, results)
 
     def is_invariant(self, index: int, init: Node, carry: Node) -> bool:
         return self.body.outputs[index] is carry and init.type == carry.type
@@ -196,19 +184,6 @@ class _Loop:
             if not more:
                 return sorted(kept), used
             kept |= more
-
-    def assemble(
-        self,
-        init: Sequence[Operand],
-        xs: Sequence[Operand],
-        constants: Sequence[Operand],
-        outputs: Sequence[Node],
-        results: Mapping[int, int | Node],
-    ) -> _Plan:
-        operands = [*init, *xs, *constants]
-        body = Graph(tuple([p for _, p in operands]), tuple(outputs), name=self.body.name)
-        attrs = {**self.node.attrs, "body": body, "carries": len(init), "slices": len(xs)}
-        return _Plan(self.node, tuple([v for v, _ in operands]), attrs, results)
 
 
 def _is_number(node: Node) -> bool:
