@@ -11,10 +11,11 @@ given, an output or a variable updated in place: its members then need no arena 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from graphc.ir.graph import Node, item
+from graphc.ir.graph import Node, item, known_value
 from graphc.ir.types import TensorType, TupleType
 from graphc.lower.memory import Ref, Storage, live_bytes
 from graphc.lower.schedule import Schedule, can_fail, reads, writes
@@ -39,11 +40,32 @@ def arrays_of(operand: Operand) -> list[tuple[Key, TensorType]]:
 
 @dataclass(frozen=True)
 class Given:
-    """The memory that a level is given: arrays it may read, those it must write, and what its updates replace."""
+    """The memory that a level is given: arrays it may read, those it must write, and what its updates replace.
+
+    In the body of a loop, `fixed` are those arrays among `refs` that are the same in every step.
+    """
 
     refs: Mapping[Key, Ref]
     outputs: Mapping[Node, Ref]
     updates: Mapping[Node, Node]
+    fixed: AbstractSet[Key] = frozenset()
+
+    def done_once(self, works: Sequence[Work]) -> list[Launch]:
+        """Return the work of a body that does the same in every step."""
+        fixed, found = set(self.fixed), list[Launch]()
+        kept = {key_of(n) for n in (*self.outputs, *self.updates)}
+        for work in works:
+            if not isinstance(work, Launch) or not all(key_of(o) in fixed or _is_constant(o) for o in reads(work)):
+                continue
+            keys = [key for o in writes(work) for key, _ in arrays_of(o)]
+            if kept.isdisjoint(keys):
+                fixed.update(keys)
+                found.append(work)
+        return found
+
+
+def _is_constant(operand: Operand) -> bool:
+    return isinstance(operand, Node) and known_value(operand) is not None
 
 
 @dataclass

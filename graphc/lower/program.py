@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from graphc.lower.math import FUNCTIONS
 from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
 from graphc.lower.nest import folds_columns, lower_loops
 from graphc.lower.scatter import lower_scatter
-from graphc.lower.schedule import array_of, schedules
+from graphc.lower.schedule import array_of, schedules, writes
 from graphc.lower.shared import SharedKernels
 from graphc.lower.work import Launch, Loop, Operand, Site, Work
 from graphc.target import Target
@@ -72,7 +72,8 @@ class _Lowering:
             source_of(o): Ref(Storage(o.tensor_type.nbytes, Region.OUTPUT, k)) for k, o in enumerate(graph.outputs)
         }
         arena = Storage(0)
-        planned = self._level(groups, Given(refs, outputs, {source_of(v): n for n, v in graph.updates}), arena, 0)
+        given = Given(refs, outputs, {source_of(v): n for n, v in graph.updates})
+        _, planned = self._level(groups, given, arena, 0)
         steps = self._steps(planned)
         program = Program(
             name=graph.name,
@@ -95,10 +96,20 @@ class _Lowering:
         given: Given,
         arena: Storage,
         depth: int,
-    ) -> list[_Planned]:
-        """Plan the steps of a level and the memory in `arena` that it needs."""
+    ) -> tuple[list[_Planned], list[_Planned]]:
+        """Plan the steps of a level and the memory in `arena` that it needs; of a loop's body, first what is done
+        before the loop: the same in every step, such as arranging a weight for a product."""
         bodies = {g.hero: g.body for g in groups if g.kind is GroupKind.REGION}
         works = [w for g in groups for w in self._works(g)]
+        once = dict.fromkeys(given.done_once(works) if depth else ())
+        works = [w for w in works if w not in once]
+        lasting = {
+            key: Storage(t.nbytes, parent=arena, first=-1, last=len(works))
+            for w in once
+            for o in writes(w)
+            for key, t in arrays_of(o)
+        }
+        given = replace(given, refs={**given.refs, **{key: Ref(storage) for key, storage in lasting.items()}})
         in_place = {v: n for v, n in given.updates.items() if array_of(v) is v and not _is_empty(v)}
         kept = {array_of(o) for o in (*given.outputs, *in_place)}
         # The first of equals: where it costs no memory, what belongs together stays together.
@@ -107,7 +118,8 @@ class _Lowering:
             key=lambda found: (len(found.copied), found.live_bytes),
         )
         refs = {**given.refs, **layout.refs}
-        storages = list(layout.storages)
+        storages = [*lasting.values(), *layout.storages]
+        before = [step for work in once for step in self._launch(work, refs)]
         planned: list[_Planned] = []
         for position, work in enumerate(layout.schedule.order):
             if isinstance(work, Launch):
@@ -121,7 +133,7 @@ class _Lowering:
             planned.append(_Planned(refs=places, nbytes=value.tensor_type.nbytes))
         arena.nbytes = assign_offsets(storages)
         arena.needed = live_bytes(storages)
-        return planned
+        return before, planned
 
     def _works(self, group: Group) -> Sequence[Work]:
         if all(_is_empty(o) for o in group.outputs):
@@ -194,8 +206,9 @@ class _Lowering:
             for o, ref in zip(body.outputs[carries:], results[carries:], strict=True)
         }
         updates = dict(zip(map(source_of, body.outputs[:carries]), body.inputs[:carries], strict=True))
-        steps = self._level(groups, Given(inner, outputs, updates), scratch, depth + 1)
-        return [*planned, _Planned(extent=length, steps=steps)]
+        fixed = set(body.inputs[carries + slices :])
+        before, steps = self._level(groups, Given(inner, outputs, updates, fixed), scratch, depth + 1)
+        return [*planned, *before, _Planned(extent=length, steps=steps)]
 
     def _ref(self, operand: Operand, refs: Mapping[Key, Ref]) -> Ref:
         operand = source_of(operand) if isinstance(operand, Node) else operand

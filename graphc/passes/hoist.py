@@ -14,7 +14,8 @@ fails does not change: a loop whose length is not known, or is nought, may never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import (
@@ -35,7 +36,7 @@ from graphc.ir.loops import CHEAP
 from graphc.ir.rewrite import OnFire, into_bodies
 from graphc.ir.types import TensorType
 from graphc.ops.control import parameter, zeros
-from graphc.ops.dot import contract
+from graphc.ops.dot import contract, labels
 from graphc.ops.elementwise import add
 from graphc.ops.reduce import sum as reduce_sum
 from graphc.ops.shape import reshape, slice_
@@ -47,6 +48,9 @@ GROWTH = 4
 
 SMALL_BYTES = 1 << 20
 """Arrays of all steps up to this size are always welcome."""
+
+FEW_ROWS = 16
+"""Rows of one step's product up to which that of all steps is quicker: a matrix is then read often for little work."""
 
 ROUNDS = 16
 """Most turns for one graph; each takes something out of a loop."""
@@ -190,8 +194,22 @@ def _is_dear(node: Node) -> bool:
     return isinstance(node.op, Contraction | Reduction | Opaque | Region)
 
 
-def _has_product(nodes: Iterable[Node]) -> bool:
-    return any(isinstance(n.op, Contraction) for n in nodes)
+def _is_thin(node: Node, kinds: Mapping[Node, int]) -> bool:
+    """Whether a value is a product of few rows with a matrix that is the same in all steps."""
+    if node.op is not contract:
+        return False
+    fixed = [i for i in node.inputs if kinds[i] == CONSTANT]
+    if len(fixed) != 1:
+        return False
+    columns = int(fixed[0].tensor_type.size) // max(1, _summed(node))
+    return int(node.tensor_type.size) <= FEW_ROWS * columns
+
+
+def _summed(node: Node) -> int:
+    """Return how many products each element of a contraction adds."""
+    a, b, out = labels(spec=node.attrs["spec"])
+    sizes = dict(zip(a, node.inputs[0].shape, strict=True))
+    return math.prod([int(sizes[c]) for c in a if c in b and c not in out])
 
 
 # Before the loop.
@@ -202,8 +220,8 @@ def _before(loop: Loop) -> Results | None:
     facts = _Facts(loop)
     kinds = facts.kinds
     fixed = [n for n in facts.frontier(CONSTANT) if any(map(_is_dear, _cone(n, lambda i: True)))]
-    cones = {n: _cone(n, lambda i: kinds[i] == SLICES) for n in facts.frontier(SLICES) if facts.fits(n)}
-    products = [n for n, cone in cones.items() if _has_product(cone)]
+    cones = {n: _cone(n, lambda i: kinds[i] == SLICES) for n in _asked(facts) if facts.fits(n)}
+    products = [n for n, cone in cones.items() if any(_is_thin(n, kinds) for n in cone)]
     # What products are made of and the loop needs besides: it is there already.
     inside = {n for root in products for n in cones[root]}
     sliced = [*products, *[n for n in cones if n in inside and n not in products and _is_dear(n)]]
@@ -224,6 +242,16 @@ def _before(loop: Loop) -> Results | None:
     made = iter(_scan(loop, loop.init, xs, constants, outputs))
     finals = [next(made) for _ in loop.init]
     return [*finals, *[next(made) if kinds[y] == STEPS else stacked(values[y], loop.length) for y in loop.ys]]
+
+
+def _asked(facts: _Facts) -> list[Node]:
+    """Return the functions of slices that the loop reads; of a product that a carry adds up, its factors."""
+    later = _Later(facts)
+    later.take_sums()
+    terms = [t for found in later.sums.values() for t in found]
+    factors = [source_of(i) for t in terms for i in t.operands]
+    asked = dict.fromkeys([*facts.frontier(SLICES), *[n for n in factors if facts.kinds[n] == SLICES]])
+    return [n for n in asked if not n.is_leaf and n not in {t.core for t in terms}]
 
 
 def _known(loop: Loop) -> dict[Node, Value]:
@@ -325,13 +353,24 @@ class _Later:
             reader = self.only_reader(node)
             if reader is None or reader.op is not add:
                 return []
-            other = reader.inputs[reader.inputs[0] is node]
-            term = self.term(other)
-            if other.shape != shape or term is None:
-                return []
-            terms.append(term)
+            for addend in self.addends(reader.inputs[reader.inputs[0] is node]):
+                term = self.term(addend)
+                if addend.shape != shape or term is None:
+                    return []
+                terms.append(term)
             node = reader
         return terms if self.facts.readers[final] == [None] else []
+
+    def addends(self, node: Node) -> list[Node]:
+        """Return what a value that has one reader adds up."""
+        found, stack = [], [node]
+        while stack:
+            node = stack.pop()
+            if node.op is add and self.only_reader(node) is not None:
+                stack += reversed(node.inputs)
+            else:
+                found.append(node)
+        return found
 
     def only_reader(self, node: Node) -> Node | None:
         readers = self.facts.readers[node]
@@ -345,7 +384,8 @@ class _Later:
         kinds = self.facts.kinds
         if core.op is contract:
             alone = all(len(self.facts.readers[n]) == 1 for n in (value, core))
-            return _Term(value, core, core.inputs) if alone and CONSTANT not in map(kinds.get, core.inputs) else None
+            pays = alone and CONSTANT not in map(kinds.get, core.inputs) and _summed(core) <= FEW_ROWS
+            return _Term(value, core, core.inputs) if pays else None
         if kinds[core] == CONSTANT:
             return None
         if core.op is reduce_sum:
@@ -385,7 +425,7 @@ class _Later:
         if y in inner or y.is_leaf:
             return None
         cone = _cone(y, lambda n: n not in inner and kinds[n] == STEPS)
-        if not _has_product(cone) or not all(map(can_batch, cone)):
+        if not any(_is_thin(n, kinds) for n in cone) or not all(map(can_batch, cone)):
             return None
         edge = dict.fromkeys(i for n in cone for i in n.inputs if kinds[i] == STEPS and (i in inner or i.is_leaf))
         return list(edge)

@@ -230,6 +230,39 @@ def test_the_first_value_of_a_carry_is_not_copied() -> None:
     assert copies(LoweredGraph(from_text(text.strip()), TARGETS["host"]).program.steps) == 1  # the new carry
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_every_step_does_alike_is_done_before_the_loop(target: str) -> None:
+    """A product with a turned weight reads a copy that is in order; it is made once, also by a loop in a loop."""
+    graph = from_text(
+        """
+def f(h: f32[8, 32], w: f32[32, 32], xs: f32[5, 8, 32]):
+    def inner(h: f32[8, 32], w: f32[32, 32]):
+        v0 = contract(h, w, spec="mk,nk->mn")
+        v1 = tanh(v0)
+        return (v1,)
+    def outer(h: f32[8, 32], x: f32[8, 32], w: f32[32, 32]):
+        v0 = contract(h, w, spec="mk,nk->mn")
+        v1 = add(v0, x)
+        v2 = scan(v1, w, body=inner, carries=1, slices=0, length=3, reverse=False)
+        v3 = v2[0]
+        return (v3,)
+    v0 = scan(h, xs, w, body=outer, carries=1, slices=1, length=5, reverse=False)
+    v1 = v0[0]
+    return (v1,)
+""".strip()
+    )
+    native = NativeGraph(graph, TARGETS[target])
+    rng = np.random.default_rng(0)
+    compare(native, [0.1 * random_array(rng, i.tensor_type, edges=False) for i in graph.inputs], {})
+
+    def packed(steps: tuple[Step, ...]) -> list[str]:
+        return [s.kernel.name for s in steps if isinstance(s, Call) and "pack" in s.kernel.name]
+
+    (loop,) = [s for s in native.program.steps if isinstance(s, Repeat)]
+    (within,) = [s for s in loop.steps if isinstance(s, Repeat)]
+    assert [len(packed(steps)) for steps in (native.program.steps, loop.steps, within.steps)] == [1, 1, 0]
+
+
 def test_outputs_that_reshape_what_is_computed_need_no_copy() -> None:
     _, text = PROGRAMS["a reshape as an output"]
     program = LoweredGraph(from_text(text.strip()), TARGETS["host"]).program
