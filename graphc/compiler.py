@@ -26,6 +26,7 @@ from graphc.lower.program import Lowered, lower
 from graphc.options import Options, checked_options, is_set
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
+from graphc.passes.rematerialize import rematerialize
 from graphc.pipeline import optimize, print_if_asked, run_pass
 from graphc.runtime.executable import Executable, Specialization
 from graphc.runtime.inputs import InputSpec
@@ -85,7 +86,8 @@ def compile(
 def prepare(graph: Graph, options: Options, journal: Journal) -> tuple[Graph, Graph, tuple[Group, ...]]:
     """Return a graph of known sizes as optimised, as prepared for lowering, and as groups, one kernel each."""
     optimized = optimize(graph, options, journal)
-    prepared = run_pass(materialize, optimized, options, journal)
+    trimmed = run_pass(rematerialize, optimized, options, journal)  # after the last cse, which would undo it
+    prepared = run_pass(materialize, trimmed, options, journal)
     with journal.timed("fuse"):
         groups = fuse(prepared, host(), journal.decisions.append if journal.detailed else None)
     print_if_asked("fuse", lambda: "\n".join(map(str, groups)))

@@ -25,6 +25,7 @@ from graphc.passes.cse import cse
 from graphc.passes.fold_constants import FOLD_LIMIT, fold_constants
 from graphc.passes.hoist import hoist
 from graphc.passes.prune import prune
+from graphc.passes.rematerialize import rematerialize
 from graphc.passes.simplify import simplify
 from graphc.passes.stabilize import RULES as STABLE
 from graphc.passes.stabilize import stabilize
@@ -32,7 +33,9 @@ from graphc.pipeline import PIPELINE, optimize, run_pass
 from tests.graphs import F32, feeds, random_graph
 
 Pass = Callable[[Graph], Graph]
-PASSES: tuple[Pass, ...] = (canonicalize, cse, fold_constants, stabilize, simplify, contraction_order, prune, hoist)
+PASSES: tuple[Pass, ...] = (
+    canonicalize, cse, fold_constants, stabilize, simplify, contraction_order, prune, hoist, rematerialize,
+)  # fmt: skip
 INTERNING = (canonicalize, cse, fold_constants, stabilize, simplify)
 passes = pytest.mark.parametrize("apply_pass", PASSES, ids=lambda p: p.__name__)
 STABLE_NAMES = {rule.name for rule in STABLE}
