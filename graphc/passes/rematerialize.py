@@ -6,9 +6,10 @@ A value is computed again by at most MAX_OPS operations that cost about as much 
 that moment in any case: inputs, variables that keep their values, what other late readers wait for. So the most that is
 in use shrinks by the value's bytes, and time grows by a few operations on what must be read anyway.
 
-The moment is where the arrays alive, each from where it is computed to its last reader in the order of the graph, take
-most bytes. That counts fused values too; those live so shortly that the moment is the same. This pass comes after the
-last cse, which would undo it. A budget of memory could drive it: on until the estimate is within, with dearer values.
+The moment is where the arrays alive take most bytes, each from where it is computed to its last reader in the order of
+the graph; cheap values count from just before their first reader. Fused values count too, but they live so shortly that
+the moment is the same. This pass comes after the last cse, which would undo it. A budget of memory could drive it: on
+until the estimate is within, with dearer values.
 """
 
 from __future__ import annotations
@@ -61,9 +62,10 @@ class _Usage:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.time = {n: k for k, n in enumerate(graph.nodes)}
+        self.order = _order(graph)
+        self.time = {n: k for k, n in enumerate(self.order)}
         self.last = dict(self.time)
-        for node in graph.nodes:
+        for node in self.order:
             if not is_alias(node):
                 for source in map(source_of, node.inputs):
                     self.last[source] = self.time[node]
@@ -71,7 +73,7 @@ class _Usage:
         self.results = set(map(source_of, graph.results))
         self.last.update(dict.fromkeys(self.results, len(graph.nodes)))
         changes = [0] * (len(graph.nodes) + 2)
-        for node in graph.nodes:
+        for node in self.order:
             if not is_alias(node) and not node.is_leaf and node not in self.results:
                 changes[self.time[node]] += _nbytes(node)
                 changes[self.last[node] + 1] -= _nbytes(node)
@@ -89,7 +91,7 @@ class _Usage:
     def without_cheap_values(self) -> tuple[Graph, Sequence[tuple[Node, Node]]]:
         """Return the graph in which what follows the peak computes cheap values again, and these values."""
         again: dict[Node, int] = {}
-        for node in self.graph.nodes[: self.peak + 1]:
+        for node in self.order[: self.peak + 1]:
             worth = _is_cheap(node) and self.last[node] > self.peak and _nbytes(node) >= MIN_BYTES
             if worth and node not in self.results and (count := self.operations(node, again)) <= MAX_OPS:
                 again[node] = count
@@ -116,7 +118,7 @@ class _Usage:
                         pairs.append((node, new[node]))
             return new[root]
 
-        for node in self.graph.nodes[self.peak + 1 :]:
+        for node in self.order[self.peak + 1 :]:
             if not is_alias(node):
                 inputs = tuple([late(i) for i in node.inputs])
                 new[node] = node.with_inputs(inputs)
@@ -138,6 +140,17 @@ class _Usage:
             elif not self.is_kept(source) and not _is_free(source):
                 return MAX_OPS + 1
         return total
+
+
+def _order(graph: Graph) -> list[Node]:
+    """Return the nodes of a graph in their order, but cheap ones, and views, just before they are read first."""
+    place = {n: k for k, n in enumerate(graph.nodes)}
+    rank = dict(place)
+    for node in reversed(graph.nodes):
+        readers = graph.users[node]
+        if readers and (_is_cheap(node) or is_alias(node)):
+            rank[node] = min([rank[r] for r in readers])
+    return sorted(graph.nodes, key=lambda n: (rank[n], place[n]))
 
 
 def _is_cheap(node: Node) -> bool:
