@@ -29,8 +29,8 @@ MAX_OPS = 4
 MIN_BYTES = 4096
 """Arrays below this size are kept."""
 
-MIN_PEAK = 1 << 20
-"""Programs that never use more bytes than this stay in the second-level cache: there memory is worth no time."""
+MIN_PEAK = 32 << 20
+"""Programs that never use more bytes than this stay in the last-level cache: there memory is worth no time."""
 
 MIN_GAIN = 0.02
 """Part of the peak that a turn must save."""
