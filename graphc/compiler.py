@@ -112,7 +112,7 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
     with journal.timed("llvm"):
         machine = Machine(llvm, program.name, host())
     seconds = dict(journal.seconds)
-    cost = program_cost(program, lowered.live_bytes)
+    cost = program_cost(program, lowered.live_bytes, host())
     runner = _runner(machine, lowered, cost, known, prepared, options)
     if is_set("GRAPHC_TIME"):
         sys.stderr.write(_times(graph.name, journal))

@@ -12,6 +12,15 @@ from functools import lru_cache
 
 import llvmlite.binding as llvm
 
+LAUNCH_CYCLES = 60.0
+"""Cycles to call a kernel, enter its loops and finish what does not fill a vector."""
+
+FUNCTION_CYCLES = 15.0
+"""Cycles of a polynomial of some 15 to 30 instructions on one vector: exp, log, tanh, ..."""
+
+USUAL_CLOCK = 3e9
+"""Cycles a second where the system does not say."""
+
 BEYOND_CACHES = 8.0
 """Bytes a cycle that one core gets from memory or from the cache that all cores share."""
 
@@ -20,7 +29,8 @@ BEYOND_CACHES = 8.0
 class Target:
     """What code generation and scheduling need to know of a machine.
 
-    Sizes are in bytes. `vector_bytes` is the widest vector register, `vector_registers` how many there are.
+    Sizes are in bytes. `vector_bytes` is the widest vector register, `vector_registers` how many there are;
+    `clock` is in cycles a second.
     """
 
     triple: str
@@ -32,6 +42,7 @@ class Target:
     l1_bytes: int
     l2_bytes: int
     cores: int
+    clock: float = USUAL_CLOCK
 
     @property
     def row_bytes(self) -> int:
@@ -74,11 +85,22 @@ def host() -> Target:
         l1_bytes=_cache_bytes(1, 32 << 10),
         l2_bytes=_cache_bytes(2, 512 << 10),
         cores=_available_cores(),
+        clock=_clock(),
     )
 
 
 def _available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _clock() -> float:
+    """Return the cycles a second that the system reports."""
+    try:
+        lines = _read("/proc/cpuinfo").splitlines()
+    except OSError:
+        return USUAL_CLOCK
+    found = next((line.split(":")[1] for line in lines if line.startswith("cpu MHz")), None)
+    return float(found) * 1e6 if found else USUAL_CLOCK
 
 
 def _cache_bytes(level: int, default: int) -> int:

@@ -130,6 +130,7 @@ class Explanation:
             _heading("One call"),
             f"computes   {flops} on numbers and {functions} (exp, log, ...)",
             f"moves      {_bytes(cost.bytes)} in {runs} of {_count(cost.kernels, 'different kernel')}",
+            f"takes      about {cost.seconds * 1e6:.3g} us on one core, by estimate",
             f"keeps      {_bytes(cost.arena_bytes)} for values in between; {bound} is the least possible",
         ]
         updated = [v.attrs["name"] for v, _ in self.before.updates]

@@ -10,10 +10,7 @@ from graphc.ir.graph import Contraction, Elementwise, Gather, Node, Reduction
 from graphc.ir.index import source_of
 from graphc.ir.loops import CHEAP
 from graphc.passes.legality import Draft, folds_outer_axes
-from graphc.target import Target
-
-LAUNCH = 60.0
-"""Cycles to call a kernel, enter its loops and finish what does not fill a vector."""
+from graphc.target import FUNCTION_CYCLES, LAUNCH_CYCLES, Target
 
 FORK = 20_000.0
 """Cycles to hand work to other threads and to wait for them."""
@@ -28,7 +25,7 @@ DOWN_COLUMNS = 1.2
 """How much longer it takes to go through an array strip by strip, down its columns, than row by row."""
 
 CYCLES: Mapping[str, float] = {"copy": 0.0, "identity": 0.0, "div": 8.0, "sqrt": 10.0, "pow": 40.0, "floor": 0.5}
-"""Cycles on one vector of operations that are neither CHEAP nor a polynomial of some 15 to 30 instructions."""
+"""Cycles on one vector of operations that are neither CHEAP nor of FUNCTION_CYCLES."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Loops:
     def time(self, target: Target) -> float:
         """Return the cycles from call to return."""
         work = self.work + self.spills
-        alone = (work + self.traffic if self.bursts else max(work, self.traffic)) + LAUNCH
+        alone = (work + self.traffic if self.bursts else max(work, self.traffic)) + LAUNCH_CYCLES
         ways = min(target.cores, self.ways)
         return min(alone, FORK + alone / ways) if ways > 1 else alone
 
@@ -65,7 +62,7 @@ def node_cycles(node: Node) -> float:
         return 10.0  # one element at a time
     if not isinstance(node.op, Elementwise):
         return ACCESS if isinstance(node.op, Reduction) else 2.0
-    return CYCLES.get(node.op.scalar, 0.5 if node.op.scalar in CHEAP else 15.0)
+    return CYCLES.get(node.op.scalar, 0.5 if node.op.scalar in CHEAP else FUNCTION_CYCLES)
 
 
 def is_cheap(node: Node) -> bool:

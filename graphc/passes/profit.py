@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.passes.costs import LAUNCH, Loops
-from graphc.target import Target
+from graphc.passes.costs import Loops
+from graphc.target import LAUNCH_CYCLES, Target
 
 MAX_NODES = 64
 """Most nodes of a group: what one value more saves is by then a few percent of the kernel, and compiling it costs."""
@@ -67,7 +67,7 @@ def profit(before: Sequence[Loops], after: Sequence[Loops], target: Target, *, s
 def can_pay(source: Node, a: Loops, b: Loops, target: Target) -> bool:
     """Whether reading an array once for two kernels could pass the hurdle of siblings at all: a bound without work."""
     nbytes = source.tensor_type.nbytes
-    most = nbytes / target.bytes_per_cycle(nbytes) + LAUNCH
+    most = nbytes / target.bytes_per_cycle(nbytes) + LAUNCH_CYCLES
     return most > SIBLING_HURDLE * max(a.time(target), b.time(target))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,15 @@ def test_a_softmax_moves_its_input_and_its_output_once() -> None:
     assert cost.kernels == 1
     assert cost.bytes == 2 * 4 * 50 * 30
     assert cost.transcendentals == 50 * 30
+
+
+def test_the_estimate_of_time_grows_with_work_and_with_traffic() -> None:
+    def seconds(n: int, function: Callable[[gx.Tensor], gx.Tensor]) -> float:
+        x = gx.placeholder((n, n), name="x")
+        return gx.compile([x], function(x)).cost().seconds
+
+    assert 0 < seconds(16, lambda x: x + 1) < seconds(256, lambda x: x + 1) < seconds(1024, lambda x: x + 1)
+    assert seconds(256, lambda x: x @ x) > 4 * seconds(256, lambda x: x + x.T)
 
 
 def test_steps_of_a_scan_count_each() -> None:
