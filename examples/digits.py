@@ -138,6 +138,7 @@ def main() -> None:
 
     write_loss_curve(losses, options.out / "loss.png")
     (options.out / "training_step.ll").write_text(step.text("llvm"))
+    (options.out / "training_step.txt").write_text(str(step.explain()))
     for executable, name in ((measure, "forward"), (step, "training_step")):
         for stage, suffix in (("graph", "as_built"), ("optimized", "optimized")):
             write_svg(
