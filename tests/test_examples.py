@@ -67,7 +67,9 @@ def test_digits_reports_times_and_sizes(digits: tuple[str, Path]) -> None:
 def test_digits_writes_pictures_and_code(digits: tuple[str, Path]) -> None:
     out = digits[1]
     pictures = [f"{name}_{stage}.svg" for name in ("forward", "training_step") for stage in ("as_built", "optimized")]
-    assert sorted(p.name for p in out.iterdir()) == sorted(["loss.png", "training_step.ll", "training_step.txt", *pictures])
+    assert sorted(p.name for p in out.iterdir()) == sorted(
+        ["loss.png", "training_step.ll", "training_step.txt", *pictures]
+    )
     for picture in pictures:
         assert ElementTree.parse(out / picture).getroot().tag.endswith("svg")
     assert (out / "loss.png").read_bytes().startswith(b"\x89PNG")

@@ -10,13 +10,14 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import fields, replace
 
 from graphc.errors import InternalError
-from graphc.ir.graph import Elementwise, Node
+from graphc.ir.graph import Elementwise, Gather, Node
 from graphc.ir.groups import Group, GroupKind
 from graphc.ir.index import is_alias
 from graphc.ir.intern import Key, attr_key, kernel_key
 from graphc.ir.loops import Kernel
 from graphc.lower.operands import is_number
 from graphc.lower.work import Launch, Operand, Temporary
+from graphc.ops.index import in_range
 
 
 class SharedKernels:
@@ -97,12 +98,20 @@ class _Outline:
         if node not in self.numbers:
             inputs = tuple([self.numbers[i] for i in node.inputs])
             attrs = [(name, attr_key(node.attrs[name])) for name in sorted(node.attrs)]
-            self._see(node, (node.op, inputs, *attrs, node.type))
+            self._see(node, (node.op, inputs, *attrs, node.type, _unchecked(node)))
 
     def _see(self, node: Node, row: Key) -> None:
         if node not in self.numbers:
             self.numbers[node] = len(self.numbers)
             self.rows.append(row)
+
+
+def _unchecked(node: Node) -> tuple[bool, ...]:
+    """Return which indices of a gather are to be checked by its kernel: that depends on what is behind them."""
+    if not isinstance(node.op, Gather):
+        return ()
+    sizes = [node.inputs[0].shape[axis] for axis in node.attrs["axes"]]
+    return tuple([not in_range(index, size) for index, size in zip(node.inputs[1:], sizes, strict=True)])
 
 
 def _encoded(value: object, numbers: Mapping[Node, int]) -> Hashable:

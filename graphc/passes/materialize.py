@@ -43,7 +43,10 @@ def materialize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
         elif isinstance(node.op, Scatter):
             if not inputs[1].tensor_type.size:
                 return inputs[0]
+            written = node.with_inputs(inputs)
             inputs = (*inputs[:2], *_in_range(node, inputs, checked))
+            if on_fire is not None and any(a is not b for a, b in zip(inputs, written.inputs, strict=True)):
+                on_fire("check_indices", written, written.with_inputs(inputs))
         elif isinstance(node.op, Reduction) and all(inputs[0].shape[k] == 1 for k in node.attrs["axis"]):
             return Node(reshape, inputs, {"shape": node.shape}, node.type, node.location)  # folds nothing
         attrs = node.attrs

@@ -221,6 +221,22 @@ def test_a_scatter_copies_its_target_where_it_must(name: str):
         native(inputs, variables)
 
 
+def test_equal_groups_do_not_share_a_kernel_without_a_check():
+    native = compiled("""
+def f(i: i64[4], j: i64[4], x: f32[9, 3]):
+    v0 = check_index(i, size=9, wrap=False)
+    v1 = gather(x, v0, axes=(0,), wrap=False)
+    v2 = gather(x, j, axes=(0,), wrap=False)
+    v3 = gather(x, constant(i64[4], [1, 3, 0, 7]), axes=(0,), wrap=False)
+    return (v0, v1, v2, v3)
+""")
+    x, good = np.zeros((9, 3)), np.array([1, 2, 3, 8])
+    run(native, good, good, x)
+    for wrong in ((good + 1, good), (good, good + 1), (good, good + (1 << 50))):
+        with pytest.raises(OutOfBoundsError):
+            run(native, *wrong, x)
+
+
 # A run that fails moves nothing. `NativeGraph` compares all variables with what they were.
 
 FALLIBLE = {
