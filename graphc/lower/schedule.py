@@ -59,10 +59,10 @@ def schedules(
     `updates` maps each new value to the variable it replaces; what is `kept` has memory of its own for good.
     """
     graph = _Dependencies(works, updates)
-    rank = _neediest_first(graph)
     return (
         _Order(graph, graph.number).run(),
-        _Order(graph, rank).run(),
+        _Order(graph, _neediest_first(graph)).run(),
+        _Order(graph, _neediest_first(graph, soonest=True)).run(),
         _Order(graph, graph.number, _Pressure(graph, kept)).run(),
     )
 
@@ -162,13 +162,19 @@ class _Order:
         return work
 
 
-def _neediest_first(graph: _Dependencies) -> dict[Work, int]:
+def _neediest_first(graph: _Dependencies, *, soonest: bool = False) -> dict[Work, int]:
     """Return the rank of work in the order depth first from the end, where each is preceded first by that which needs
-    the most memory beyond its result: what is small is not kept while the large is made (Sethi and Ullman, 1970)."""
+    the most memory beyond its result: what is small is not kept while the large is made (Sethi and Ullman, 1970).
+
+    soonest: of all that ends the program, what takes the fewest steps comes first. The weights of the last layer are
+    then updated before the derivative reaches the first one, and what only their update needs is not kept until then.
+    """
     size = {w: sum(_nbytes(o) for o in writes(w)) for w in graph.works}
     need: dict[Work, int] = {}
     sources: dict[Work, list[Work]] = {}
+    level: dict[Work, int] = {}
     for work in _Order(graph, graph.number).run().order:
+        level[work] = max([level[s] + 1 for s in graph.sources[work]], default=0)
         sources[work] = sorted(graph.sources[work], key=lambda w: size[w] - need[w])
         held = most = 0
         for source in sources[work]:
@@ -176,7 +182,8 @@ def _neediest_first(graph: _Dependencies) -> dict[Work, int]:
             held += size[source]
         need[work] = max(most, held + size[work])
     rank: dict[Work, int] = {}
-    for root in [w for w in graph.works if not graph.users[w]]:
+    roots = [w for w in graph.works if not graph.users[w]]
+    for root in sorted(roots, key=level.__getitem__) if soonest else roots:
         stack = [(root, iter(sources[root]))]
         while stack:
             work, rest = stack[-1]

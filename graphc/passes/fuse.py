@@ -37,7 +37,7 @@ from graphc.passes.legality import (
     start,
     union,
 )
-from graphc.passes.partition import CYCLE, ELSEWHERE, FULL, NEEDS_MEMORY, ROWS, Partition
+from graphc.passes.partition import AGAIN, CYCLE, ELSEWHERE, FULL, NEEDS_MEMORY, ROWS, Partition
 from graphc.passes.profit import MAX_NODES, Verdict, amount, can_pay, profit
 from graphc.passes.recompute import recompute
 from graphc.target import Target, host
@@ -118,6 +118,9 @@ class _Fusion(Partition):
             return None
         if len(draft.nodes) >= MAX_NODES:
             self.because(self.edges(node), FULL)
+            return None
+        if self.has_twins(draft.nodes, [node]):
+            self.because(self.edges(node), AGAIN)
             return None
         is_stored = node in self.results or len(users) > 1
         if is_stored and any(reaches(other, draft, self.spans) for other in users - {draft}):
@@ -278,6 +281,8 @@ class _Fusion(Partition):
             return "two matrix products do not share loops"
         if len(draft.nodes) + len(user.nodes) > MAX_NODES:
             return FULL
+        if self.has_twins(draft.nodes, user.nodes):
+            return AGAIN
         match = self._match(draft, user)
         if isinstance(match, str):
             return match

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from graphc.ir.graph import Graph, Node, item
 from graphc.ir.groups import Decision
 from graphc.ir.index import is_alias, source_of
+from graphc.ir.intern import Interner
+from graphc.ops.elementwise import copy
 from graphc.passes.costs import Costs, Loops
 from graphc.passes.legality import Draft, Spans, is_met, producer_of
 from graphc.passes.profit import MAX_NODES
@@ -18,6 +20,7 @@ ELSEWHERE = "it is read at other positions than those at which it is computed"
 ROWS = "the reader's loops run over other rows"
 TOGETHER = "same loops as others that both share a kernel with"
 APART = "each was of more use in a kernel with others"
+AGAIN = "it is computed again later, so that it need not be kept until then"
 CYCLE = "other values that the reader waits for are computed from this one in between"
 
 
@@ -26,6 +29,7 @@ class Partition:
 
     group_of      the group that computes a node; one that is computed again elsewhere is in other groups' `axes` too
     readers       readers of a value, through views and items: (the reader, the operand it reads the value through)
+    twins         nodes that compute what another does too; no kernel should hold both
     copy_readers  groups that read a value because they compute others again
     """
 
@@ -43,6 +47,7 @@ class Partition:
                 if source in self.readers:
                     self.readers[source].append((node, operand))
         self.group_of: dict[Node, Draft] = {}
+        self.twins = _twins(graph)
         self.spans = Spans(len(self.computed))
         self.reasons: dict[tuple[Node, Node], tuple[bool, str]] = {}
         self.siblings: list[Decision] = []
@@ -50,6 +55,14 @@ class Partition:
         self.copy_readers: dict[Node, set[Draft]] = {}
         self.estimate = Costs(target)
         self.costs: dict[Draft, Loops] = {}
+
+    def has_twins(self, a: Sequence[Node], b: Sequence[Node]) -> bool:
+        """Whether some node of one group computes what a node of another group does."""
+        twins = self.twins
+        if not twins:
+            return False
+        known = {twins[n] for n in a if n in twins}
+        return any(twins.get(n) in known for n in b)
 
     def because(self, edges: Iterable[tuple[Node, Node]], reason: str, *, fused: bool = False) -> None:
         """Remember why values stay in a kernel or leave it; what is said last counts, if it comes true."""
@@ -105,3 +118,15 @@ class Partition:
             if group not in members and node not in group.axes:
                 return True
         return any(d not in members and node not in d.axes for d in self.copy_readers.get(node, ()))
+
+
+def _twins(graph: Graph) -> dict[Node, Node]:
+    """Return, for each node of several that compute the same, the first of them. Copies are meant to be several."""
+    table = Interner()
+    first: dict[Node, Node] = {}
+    made: dict[Node, Node] = {}
+    for node in graph.nodes:
+        made[node] = table.intern(node.with_inputs(tuple([made[i] for i in node.inputs])))
+        first.setdefault(made[node], node)
+    again = [(n, first[m]) for n, m in made.items() if first[m] is not n and n.op is not copy]
+    return {**dict(again), **{original: original for _, original in again}}
