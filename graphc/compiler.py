@@ -8,7 +8,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from graphc.capture import bound, capture
 from graphc.codegen.jit import Machine, assembly
@@ -27,11 +30,12 @@ from graphc.options import Options, checked_options, is_set
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
 from graphc.passes.rematerialize import rematerialize
-from graphc.pipeline import optimize, print_if_asked, run_pass
-from graphc.runtime.executable import Executable, Specialization
+from graphc.pipeline import RULES, optimize, print_if_asked, run_pass
+from graphc.proof.kernels import Finish, ProvenRunner, exposed, spoiled
+from graphc.runtime.executable import Executable, Runner, Specialization
 from graphc.runtime.inputs import InputSpec
 from graphc.runtime.native import NativeRunner, Signature
-from graphc.runtime.state import share_lock
+from graphc.runtime.state import Cell, aligned_empty, share_lock
 from graphc.target import host
 from graphc.tensor import Tensor, Variable
 
@@ -97,13 +101,27 @@ def prepare(graph: Graph, options: Options, journal: Journal) -> tuple[Graph, Gr
 # Code for one set of sizes.
 
 
-def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Specialization:
-    journal, start = Journal(), time.perf_counter()
-    with journal.timed("bind sizes"):
-        known = bound(graph, sizes)
-    # To look at new values before they count, compute them as outputs.
-    source = Graph(known.inputs, known.results, (), known.name) if options.check_nan else known
-    optimized, prepared, groups = prepare(source, options, journal)
+@dataclass(frozen=True, eq=False)
+class _Code:
+    """Machine code, and what it was made of."""
+
+    lowered: Lowered
+    llvm: str
+    machine: Machine
+    cost: Cost
+
+    def runner(
+        self, arrays: Sequence[np.ndarray[Any, Any]], locked: Sequence[Cell] = (), **options: Any
+    ) -> NativeRunner:
+        """Return the code with the arrays of its variables; `options` are those of NativeRunner."""
+        program, cost = self.lowered.program, self.cost
+        work = cost.flops + TRANSCENDENTAL_FLOPS * cost.transcendentals + cost.bytes
+        signature = Signature(program.outputs, program.constants, program.arena_bytes, work)
+        sites, inputs = self.lowered.sites, len(program.inputs)
+        return NativeRunner(self.machine, signature, arrays, sites, inputs, locked=locked, **options)
+
+
+def _code(prepared: Graph, groups: Sequence[Group], journal: Journal) -> _Code:
     with journal.timed("lower"):
         lowered = lower(prepared, groups, host())
     program = lowered.program
@@ -111,38 +129,49 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
         llvm = emit_module(program, host())
     with journal.timed("llvm"):
         machine = Machine(llvm, program.name, host())
+    return _Code(lowered, llvm, machine, program_cost(program, lowered.live_bytes, host()))
+
+
+def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Specialization:
+    journal, start = Journal(detailed=options.verify), time.perf_counter()
+    with journal.timed("bind sizes"):
+        known = bound(graph, sizes)
+    # To look at new values before they count, compute them as outputs.
+    source = Graph(known.inputs, known.results, (), known.name) if options.check_nan else known
+    optimized, prepared, groups = prepare(source, options, journal)
+    code = _code(prepared, groups, journal)
+    finish = NaNGuard(known) if options.check_nan else None
+    runner: Runner
+    if options.verify:
+        runner = _proven(known, prepared, groups, journal, code, finish)
+    else:
+        locked = cells_of(known if options.check_nan else prepared)
+        runner = code.runner([c.array for c in cells_of(prepared)], locked, finish=finish)
     seconds = dict(journal.seconds)
-    cost = program_cost(program, lowered.live_bytes, host())
-    runner = _runner(machine, lowered, cost, known, prepared, options)
     if is_set("GRAPHC_TIME"):
         sys.stderr.write(_times(graph.name, journal))
     stages = {
         "optimized": lambda: optimized,
         "fused": lambda: "\n".join(map(str, groups)),
-        "kernels": lambda: program_text(program),
-        "llvm": lambda: llvm,
-        "asm": lambda: assembly(llvm, host()),
-        "cost": lambda: cost,
-        "explain": lambda: _explained(source, sizes, options, cost, seconds),
+        "kernels": lambda: program_text(code.lowered.program),
+        "llvm": lambda: code.llvm,
+        "asm": lambda: assembly(code.llvm, host()),
+        "cost": lambda: code.cost,
+        "explain": lambda: _explained(source, sizes, options, code.cost, seconds),
     }
     return Specialization(sizes, runner, time.perf_counter() - start, stages)
 
 
-def _runner(
-    machine: Machine, lowered: Lowered, cost: Cost, graph: Graph, prepared: Graph, options: Options
-) -> NativeRunner:
-    """Return the machine code with the memory that it works on."""
-    program = lowered.program
-    work = cost.flops + TRANSCENDENTAL_FLOPS * cost.transcendentals + cost.bytes
-    return NativeRunner(
-        machine,
-        Signature(program.outputs, program.constants, program.arena_bytes, work),
-        cells_of(prepared),
-        lowered.sites,
-        len(program.inputs),
-        locked=cells_of(graph if options.check_nan else prepared),
-        finish=NaNGuard(graph) if options.check_nan else None,
-    )
+def _proven(
+    known: Graph, prepared: Graph, groups: Sequence[Group], journal: Journal, code: _Code, finish: Finish | None
+) -> ProvenRunner:
+    """Return a runner that compares rewrites and kernels with the reference, on copies of the variables."""
+    shown = exposed(prepared, groups)
+    plain = _code(shown, groups, Journal())
+    state = {v: aligned_empty(v.shape, v.dtype) for v in prepared.variables}
+    program = code.runner(list(state.values()), allocate=spoiled)
+    beside = plain.runner([state[v] for v in shown.variables], allocate=spoiled)
+    return ProvenRunner(known, prepared, groups, journal.runs, RULES, shown, program, beside, state, finish)
 
 
 def _explained(

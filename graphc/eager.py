@@ -31,7 +31,7 @@ def evaluate(
     with np.errstate(all="ignore"):
         for node in graph.nodes:
             if node not in values:
-                values[node] = _apply(node, [values[i] for i in node.inputs])
+                values[node] = apply_op(node, [values[i] for i in node.inputs])
             if observe is not None:
                 observe(node, values[node])
             for source in set(node.inputs):
@@ -40,7 +40,8 @@ def evaluate(
     return tuple(values[r] for r in graph.results)
 
 
-def _apply(node: Node, arrays: list[Any]) -> Any:
+def apply_op(node: Node, arrays: list[Any]) -> Any:
+    """Return the value of a node on the values of its inputs."""
     with located_at(node.location):
         if isinstance(node.op, Region):
             return node.op.reference(evaluate, *arrays, **node.attrs)

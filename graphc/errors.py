@@ -120,3 +120,7 @@ class NaNError(GraphcError, ArithmeticError):
 
 class InternalError(GraphcError):
     """A fault of graphc itself; the message names the pass and shows the IR before and after."""
+
+
+class MiscompileError(InternalError):
+    """With `Options(verify=True)`: a rewrite or a kernel gave another value than the reference. Nothing has changed."""

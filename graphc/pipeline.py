@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from graphc.errors import ArgumentError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.journal import Journal, PassRun, Replacement
+from graphc.ir.rewrite import Rule
 from graphc.ir.text import to_text
 from graphc.ir.verify import verify
 from graphc.options import Options, printed_passes
-from graphc.passes.canonicalize import canonicalize
+from graphc.passes.canonicalize import canonical_rules, canonicalize
 from graphc.passes.contraction_order import contraction_order
 from graphc.passes.cse import cse
 from graphc.passes.empty import replace_empty
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.hoist import hoist
 from graphc.passes.prune import prune
-from graphc.passes.simplify import simplify
+from graphc.passes.simplify import FAST, simplify
+from graphc.passes.simplify import RULES as SIMPLE_RULES
+from graphc.passes.stabilize import RULES as STABLE_RULES
 from graphc.passes.stabilize import stabilize
 
 Pass = Callable[..., Graph]
@@ -38,6 +41,9 @@ PIPELINE: tuple[Pass, ...] = (
     hoist,  # after prune, which leaves loops with what is needed; what it takes out the next round simplifies
 )
 """Passes over the graph, in order; repeated until nothing changes."""
+
+RULES: Mapping[str, Rule] = {rule.name: rule for rule in (*canonical_rules(), *STABLE_RULES, *SIMPLE_RULES, *FAST)}
+"""What the rules promise, by their names."""
 
 MAX_ROUNDS = 4
 """Turns of the pipeline; later ones find little."""

@@ -36,7 +36,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "pipeline": ("ir", "passes", "options"),
     "guards": ("ir", "capture", "eager", "options", "runtime"),
     "inspect": ("ir", "lower.cost"),
-    "compiler": (*TENSOR, *STAGES, "passes", "lower", "codegen", "runtime", "target"),
+    "proof": ("ir", "eager", "inspect.formulas", "runtime.state"),
+    "compiler": (*TENSOR, *STAGES, "proof", "passes", "lower", "codegen", "runtime", "target"),
     "transforms": USER,
 }
 """What each room may import besides errors and itself. A room that is not listed is made of Tensors: see USER."""

@@ -63,19 +63,21 @@ class NativeRunner:
         self,
         machine: HasAddress,
         signature: Signature,
-        cells: Sequence[Cell],
+        state: Sequence[Array],
         sites: Sequence[FailureSite],
         inputs: int,
         *,
         locked: Sequence[Cell],
         finish: Callable[[Sequence[Array], Sequence[Array]], Sequence[Array]] | None = None,
+        allocate: Callable[[Any, np.dtype[Any]], Array] = np.empty,
     ) -> None:
-        """`cells` are what the code reads and writes, `locked` whose lock a call holds, also during `finish`, which
-        gets the inputs and outputs and returns what the caller shall have."""
+        """`state` is what the code reads and writes, `locked` whose lock a call holds, also during `finish`, which
+        gets the inputs and outputs and returns what the caller shall have. `allocate` makes an output."""
         self._machine = machine
         self._signature = signature
         self._locked = tuple(locked)
         self._finish = finish
+        self._allocate = allocate
         self._sites = tuple(sites)
         # CFUNCTYPE lets other threads run during the call, PYFUNCTYPE does not and is quicker to enter.
         prototype = ctypes.CFUNCTYPE if signature.work > RELEASE_BYTES_AND_FLOPS else ctypes.PYFUNCTYPE
@@ -83,7 +85,8 @@ class NativeRunner:
         self._outputs = [(t.shape, t.dtype) for t in signature.outputs]
         self._first_output = inputs
         self._first_state = inputs + len(self._outputs)
-        self._fixed = [c.array.ctypes.data for c in cells] + [c.ctypes.data for c in signature.constants]
+        self._state = tuple(state)  # kept alive: the code has their addresses
+        self._fixed = [a.ctypes.data for a in state] + [c.ctypes.data for c in signature.constants]
         self._frames: list[_Frame] = []
 
     def _new_frame(self) -> _Frame:
@@ -103,7 +106,7 @@ class NativeRunner:
             slots[k] = array.__array_interface__["data"][0]
         outputs: list[Array] = []
         for k, (shape, dtype) in enumerate(self._outputs, self._first_output):
-            output = np.empty(shape, dtype)
+            output = self._allocate(shape, dtype)
             slots[k] = output.__array_interface__["data"][0]
             outputs.append(output)
         lock = acquire(self._locked[0]) if self._locked else None
