@@ -45,6 +45,9 @@ PIPELINE: tuple[Pass, ...] = (
 RULES: Mapping[str, Rule] = {rule.name: rule for rule in (*canonical_rules(), *STABLE_RULES, *SIMPLE_RULES, *FAST)}
 """What the rules promise, by their names."""
 
+COVERED: Mapping[Pass, tuple[Pass, ...]] = {simplify: (canonicalize, cse)}
+"""Passes that find nothing in what another one leaves: simplify applies the rules of canonicalize and interns."""
+
 MAX_ROUNDS = 4
 """Turns of the pipeline; later ones find little."""
 
@@ -52,14 +55,16 @@ MAX_ROUNDS = 4
 def optimize(graph: Graph, options: Options | None = None, journal: Journal | None = None) -> Graph:
     """Return the graph after all graph-to-graph passes; what they did and how long it took goes to the journal."""
     options, journal = options or Options(), journal or Journal()
-    unchanged = 0
+    left: dict[Pass, Graph] = {}
     for turn in range(1, MAX_ROUNDS + 1):
+        first = graph
         for apply_pass in PIPELINE:
-            before = graph
-            graph = run_pass(apply_pass, graph, options, journal, turn)
-            unchanged = unchanged + 1 if graph is before else 0
-            if unchanged == len(PIPELINE):
-                return graph
+            # What a pass has left, or found nothing in, it need not see again.
+            if left.get(apply_pass) is not graph:
+                graph = run_pass(apply_pass, graph, options, journal, turn)
+                left.update(dict.fromkeys((apply_pass, *COVERED.get(apply_pass, ())), graph))
+        if graph is first:
+            break
     return graph
 
 

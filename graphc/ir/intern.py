@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from graphc.ir.loops import (
 
 Key = tuple[Hashable, ...]
 
+_interned: WeakSet[Graph] = WeakSet()
 _graph_keys: WeakKeyDictionary[Graph, Key] = WeakKeyDictionary()
 _code_keys: WeakKeyDictionary[Kernel, str] = WeakKeyDictionary()
 
@@ -89,6 +90,17 @@ class Interner:
     def intern(self, node: Node) -> Node:
         """Return the representative of `node`; its inputs must be representatives."""
         return self._nodes.setdefault(node_key(node), node)
+
+
+def note_interned(graph: Graph) -> Graph:
+    """Remember that no two nodes of a graph are the same; return it."""
+    _interned.add(graph)
+    return graph
+
+
+def is_interned(graph: Graph) -> bool:
+    """Tell whether it is known that no two nodes of a graph are the same."""
+    return graph in _interned
 
 
 def graph_key(graph: Graph) -> Key:

@@ -23,7 +23,7 @@ import numpy as np
 from graphc.errors import InternalError, located_at
 from graphc.ir.graph import OPS, Graph, Node, Op, Region, known_value, literal
 from graphc.ir.graph import constant as constant_op
-from graphc.ir.intern import Interner
+from graphc.ir.intern import Interner, is_interned, note_interned
 
 FIRINGS = 64
 """The most rule firings for each node of a graph: more than any terminating set of rules needs."""
@@ -284,18 +284,20 @@ def apply_rules(
     graphs may pass an `index`, which fills itself.
     """
     rules, index = tuple(rules), {} if index is None else index
+    if is_interned(graph) and not any(_rules_for(n, rules, index) for n in graph.nodes):
+        return graph
     while True:
         sweep = _Sweep(graph, rules, on_fire, index)
         graph = sweep.run()
         if not sweep.is_unsure:
-            return graph
+            return note_interned(graph)
 
 
 class _Sweep:
     def __init__(self, graph: Graph, rules: Sequence[Rule], on_fire: OnFire | None, index: Index) -> None:
         self.graph = graph
         self.rules = rules
-        self.candidates = index
+        self.index = index
         self.on_fire = on_fire
         self.firings = FIRINGS * (len(graph.nodes) + 16)
         self.table = Interner()
@@ -365,7 +367,7 @@ class _Sweep:
         stack.append(node)
 
     def fire(self, node: Node) -> tuple[Rule, Node] | None:
-        rules = self.rules_for(node)
+        rules = _rules_for(node, self.rules, self.index)
         if not rules or self.firings <= 0:
             return None
         with located_at(node.location):
@@ -378,13 +380,15 @@ class _Sweep:
                     return rule, result
         return None
 
-    def rules_for(self, node: Node) -> tuple[Rule, ...]:
-        """Return the rules that can match a node with these ops, of which there are few kinds."""
-        inputs = node.inputs
-        kind = (node.op, tuple([i.op for i in inputs]), len(inputs) > 1 and len(set(inputs)) < len(inputs))
-        if kind not in self.candidates:
-            self.candidates[kind] = tuple([r for r in self.rules if _may_match(r.lhs, *kind)])
-        return self.candidates[kind]
+
+def _rules_for(node: Node, rules: Sequence[Rule], index: Index) -> tuple[Rule, ...]:
+    """Return the rules that can match a node with these ops, of which there are few kinds."""
+    inputs = node.inputs
+    kind = (node.op, tuple([i.op for i in inputs]), len(inputs) > 1 and len(set(inputs)) < len(inputs))
+    found = index.get(kind)
+    if found is None:
+        found = index[kind] = tuple([r for r in rules if _may_match(r.lhs, *kind)])
+    return found
 
 
 def _may_match(pattern: Pattern, op: Op, inputs: tuple[Op, ...], has_equal: bool) -> bool:

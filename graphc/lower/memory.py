@@ -85,11 +85,11 @@ def assign_offsets(storages: Sequence[Storage]) -> int:
 
 def _placements(storages: Sequence[Storage]) -> Iterator[int]:
     """Place all storages in one way after the other; yield the bytes that each needs."""
+    yield _as_they_come(storages)
     if len(storages) <= BEST_ORDER_LIMIT:
         for order in ORDERS:
             yield _lowest_fit(sorted(storages, key=order))
         return
-    yield _as_they_come(storages)
     end = max(s.last for s in storages)
     mirrored = [replace(s, first=end - s.last, last=end - s.first) for s in storages]
     total = _as_they_come(mirrored)

@@ -20,6 +20,9 @@ from graphc.ir.index import source_of
 from graphc.ir.types import TupleType
 from graphc.lower.work import Launch, Operand, Work
 
+LONG = 256
+"""Steps above which two orders are tried instead of four: they take as long as all the rest of lowering."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -59,10 +62,15 @@ def schedules(
     `updates` maps each new value to the variable it replaces; what is `kept` has memory of its own for good.
     """
     graph = _Dependencies(works, updates)
-    return (
+    found = (
         _Order(graph, graph.number).run(),
-        _Order(graph, _neediest_first(graph)).run(),
         _Order(graph, _neediest_first(graph, soonest=True)).run(),
+    )
+    if len(works) > LONG:
+        return found
+    return (
+        *found,
+        _Order(graph, _neediest_first(graph)).run(),
         _Order(graph, graph.number, _Pressure(graph, kept)).run(),
     )
 

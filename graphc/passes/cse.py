@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphc.ir.graph import Graph, Node
-from graphc.ir.intern import Interner
+from graphc.ir.intern import Interner, is_interned, note_interned
 from graphc.ir.rewrite import OnFire, into_bodies
 
 
@@ -18,6 +18,8 @@ def cse(graph: Graph, on_fire: OnFire | None = None) -> Graph:
 
 
 def _interned(graph: Graph, on_fire: OnFire | None) -> Graph:
+    if is_interned(graph):
+        return graph
     table = Interner()
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
@@ -27,4 +29,4 @@ def _interned(graph: Graph, on_fire: OnFire | None) -> Graph:
             on_fire("merge", node, kept)
         return kept
 
-    return graph.rewrite(visit)
+    return note_interned(graph.rewrite(visit))

@@ -123,7 +123,7 @@ class _Fusion(Partition):
             self.because(self.edges(node), AGAIN)
             return None
         is_stored = node in self.results or len(users) > 1
-        if is_stored and any(reaches(other, draft, self.spans) for other in users - {draft}):
+        if is_stored and reaches(users - {draft}, draft, self.spans):
             self.because(self.edges(node), CYCLE)
             return None
         placement = self._placement(node, draft)
@@ -286,7 +286,7 @@ class _Fusion(Partition):
         match = self._match(draft, user)
         if isinstance(match, str):
             return match
-        if any(reaches(other, user, self.spans) for other in users - {user}):
+        if reaches(users - {user}, user, self.spans):
             return CYCLE
         return self._united(draft, user, match)
 
@@ -384,7 +384,7 @@ class _Fusion(Partition):
         (one, here), (two, there) = readers[0], readers[1]
         match: dict[int, int] = {}
         completed = _completed(match, a, b) if _agree(match, here, there) else ELSEWHERE
-        if isinstance(completed, str) or reaches(a, b, self.spans) or reaches(b, a, self.spans):
+        if isinstance(completed, str) or reaches([a], b, self.spans) or reaches([b], a, self.spans):
             return
         merged = self._united(a, b, completed)
         if isinstance(merged, str):

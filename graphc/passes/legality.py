@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +12,7 @@ from graphc.ir.groups import Axes
 from graphc.ir.index import is_alias, is_virtual, operands_met, source_of
 from graphc.ops.shape import broadcast, inverse, reshape, transpose
 
-SEARCH_LIMIT = 256
+SEARCH_LIMIT = 64
 """Groups visited when asking whether fusing would close a cycle; beyond it the answer is taken to be yes."""
 
 
@@ -181,10 +182,11 @@ class Spans:
         return place
 
 
-def reaches(start: Draft, goal: Draft, spans: Spans) -> bool:
-    """Whether values flow from one group to another. Groups that begin beyond the goal's horizon are passed by."""
+def reaches(starts: Iterable[Draft], goal: Draft, spans: Spans) -> bool:
+    """Whether values flow from some groups to another. Groups that begin beyond the goal's horizon are passed by."""
     horizon = spans.horizon(goal.latest)
-    stack, seen = [start], {start}
+    stack = list(starts)
+    seen = set(stack)
     while stack:
         draft = stack.pop()
         if draft is goal or len(seen) > SEARCH_LIMIT:
