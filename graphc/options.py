@@ -22,7 +22,11 @@ class Options:
     threads          at most this many threads for one call; None: as many as the process may use (so far, one is used)
     fast_math        allow rewrites that may change rounding, NaN, infinity or the sign of zero
     check_nan        raise, naming the operation and its line, when a call produces a NaN; variables keep their values
-    verify           check the invariants of the program after every pass (also: GRAPHC_VERIFY=1)
+    verify           check the compiler on the data of the calls (also: GRAPHC_VERIFY=1): the invariants of the program
+                     after every pass; at the first call for each set of sizes, the value of everything that a pass
+                     replaced; at each call, what every kernel computes, and that arrays do not share memory that must
+                     not. The first fault raises MiscompileError, and no variable has moved. A first call takes about
+                     twice as long, later ones 50 times (docs/verification.md)
     """
 
     threads: int | None = None

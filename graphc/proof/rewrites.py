@@ -72,19 +72,28 @@ def _difference(replacement: Replacement, rule: Rule | None, values: Values) -> 
     if rule is not None and rule.ulps:
         apart = (rule.ulps + 2) * tolerance.epsilon(old.dtype)
         return tolerance.difference(old, new, apart * tolerance.scale([old]))
-    if old.dtype.kind != "f" or not tolerance.adds_up(changed):
+    adds_up = tolerance.adds_up(changed)
+    if old.dtype.kind != "f" or not (adds_up or tolerance.has_functions(changed)):
         return tolerance.exact_difference(old, new, signs=not tolerance.chooses_zeros([*near_old, *near_new]))
     size = tolerance.scale([values.of(n) for n in (*near_old, *near_new) if isinstance(n.type, TensorType)])
     allowed = tolerance.SUM_ULPS * tolerance.epsilon(old.dtype) * size * tolerance.terms(changed) ** 0.5
+    if adds_up:
+        old, new = _finite(old, new)
     return tolerance.difference(old, new, allowed)
 
 
 def _far(old: Array, new: Array) -> Difference | None:
     """Return where finite numbers differ in the digits that fast_math keeps."""
-    both = np.isfinite(old) & np.isfinite(new) if old.dtype.kind == "f" else np.ones(old.shape, bool)
-    zero = old.dtype.type(0)
-    old, new = np.where(both, old, zero), np.where(both, new, zero)
+    old, new = _finite(old, new)
     return tolerance.difference(old, new, tolerance.FAST_DIGITS * max(tolerance.scale([old]), 1e-30))
+
+
+def _finite(old: Array, new: Array) -> tuple[Array, Array]:
+    """Return two arrays with zeros where one of them is not finite."""
+    if old.dtype.kind != "f":
+        return old, new
+    both, zero = np.isfinite(old) & np.isfinite(new), old.dtype.type(0)
+    return np.where(both, old, zero), np.where(both, new, zero)
 
 
 def _unstable(before: Node, old: Array, new: Array, values: Values) -> Difference | None:
@@ -161,11 +170,10 @@ def _check_results(run: PassRun, values: Values) -> None:
         if before is after or old is None or new is None or before.op is constant:
             continue
         old, new = np.asarray(old), np.asarray(new)
-        both = np.isfinite(old) & np.isfinite(new) if old.dtype.kind == "f" else np.ones(old.shape, bool)
-        zero = old.dtype.type(0)
         allowed = RESULT_DIGITS * tolerance.scale([old]) + tolerance.KERNEL_ULPS * tolerance.epsilon(old.dtype) * size
         flips = old.size // tolerance.FLIPS if tolerance.has_jumps(run.before.nodes) else 0
-        found = tolerance.difference(np.where(both, old, zero), np.where(both, new, zero), allowed, flips)
+        old, new = _finite(old, new)
+        found = tolerance.difference(old, new, allowed, flips)
         if found is not None:
             raise MiscompileError(
                 f"{run.name}: the pass changed result {k} ({before.type}): {found}\n"

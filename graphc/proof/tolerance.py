@@ -1,9 +1,11 @@
 """How far two computations of one value may be apart.
 
-- Work that only moves, compares or computes element by element is the same to the bit, NaN for NaN and each zero with
-  its sign (after a maximum of zeros, either), unless a rule promises less.
+- Work that only moves, compares or does arithmetic element by element is the same to the bit, NaN for NaN and each
+  zero with its sign (after a maximum of zeros, either), unless a rule promises less.
 - Sums and products of many terms may be added up in another order: SUM_ULPS units in the last place of the largest
   number in play, times the square root of the number of terms, which is how rounding errors that are independent grow.
+  Where one side is not finite they are not compared: which of inf - inf and overflow comes about depends on the order.
+- NumPy's functions round otherwise for arrays that lie otherwise in memory: SUM_ULPS for what contains exp, cosh, ...
 - A rule with `ulps` may be off by so many, and each side by the accuracy of one function more.
 - A stable rule is right where it is not farther than the original from the value in higher precision.
 - Rules for fast_math must agree to FAST_DIGITS where both sides are finite.
@@ -21,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.graph import Contraction, Elementwise, Node, Reduction, Region, Scatter
-from graphc.ir.loops import COMPARISONS
+from graphc.ir.loops import CHEAP, COMPARISONS, PRIMITIVES
 from graphc.ir.types import TensorType
 
 Array = np.ndarray[Any, Any]
@@ -30,6 +32,8 @@ SUM_ULPS = 32
 KERNEL_ULPS = 1024
 FLIPS = 500
 FAST_DIGITS = 1e-3
+
+EXACT = PRIMITIVES | CHEAP
 
 JUMPS = (*COMPARISONS, "floor", "ceil", "trunc", "rint", "sign", "floor_divide", "remainder")
 
@@ -67,6 +71,11 @@ def terms(nodes: Iterable[Node]) -> int:
 def adds_up(nodes: Iterable[Node]) -> bool:
     """Tell whether the order of additions may matter to some of these nodes."""
     return any(isinstance(n.op, Reduction | Contraction | Scatter | Region) for n in nodes)
+
+
+def has_functions(nodes: Iterable[Node]) -> bool:
+    """Tell whether one of these nodes is a function such as exp, rather than arithmetic."""
+    return any(isinstance(n.op, Elementwise) and n.op.scalar not in EXACT for n in nodes if n.inputs)
 
 
 def has_jumps(nodes: Iterable[Node]) -> bool:
