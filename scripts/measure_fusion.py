@@ -17,8 +17,8 @@ import numpy as np
 
 import graphc as gx
 from graphc.passes import fuse as fuse_pass
-from graphc.passes import recompute as recompute_pass
-from graphc.passes.profit import Verdict
+from graphc.passes.fusion import recompute as recompute_pass
+from graphc.passes.fusion.profit import Verdict
 
 Build = Callable[[], tuple[list[gx.Tensor], list[gx.Tensor]]]
 ROUNDS, SECONDS = 15, 0.02

@@ -5,8 +5,7 @@
     cse                cse.py                one node for each computation
     fold_constants     fold_constants.py     what depends on constants alone, computed now
     stabilize          stabilize.py          textbook formulas in the form that neither cancels nor overflows
-    simplify           simplify.py           algebra; on arrays: array_rules.py, contraction_rules.py, slice_rules.py,
-                                             index_rules.py
+    simplify           simplify.py           algebra; on whole arrays: rules/
     contraction_order  contraction_order.py  products in their cheapest order; contraction_path.py searches for it
     prune              prune.py              loops do and keep only what is read
     hoist              hoist.py              loops do step by step only what depends on the step before

@@ -27,7 +27,7 @@ from graphc.ops.reduce import sum as reduce_sum
 from graphc.ops.shape import broadcast, inverse, reshape, transpose
 from graphc.passes.canonicalize import moves_ones, squeezed
 from graphc.passes.contraction_path import EXACT, LONGEST_CHAIN, Network, Path, contraction_cost, find_path
-from graphc.passes.contraction_rules import is_outer, product
+from graphc.passes.rules.contractions import is_outer, product
 
 
 def contraction_order(graph: Graph, on_fire: OnFire | None = None) -> Graph:

@@ -26,8 +26,8 @@ from graphc.errors import InternalError
 from graphc.ir.graph import Contraction, Elementwise, Graph, Node, Opaque, Reduction, Region, Scatter
 from graphc.ir.groups import Axes, Decision, Group, GroupKind
 from graphc.ir.index import source_of
-from graphc.passes.costs import is_cheap
-from graphc.passes.legality import (
+from graphc.passes.fusion.costs import is_cheap
+from graphc.passes.fusion.legality import (
     Draft,
     current,
     is_met,
@@ -37,9 +37,9 @@ from graphc.passes.legality import (
     start,
     union,
 )
-from graphc.passes.partition import AGAIN, CYCLE, ELSEWHERE, FULL, NEEDS_MEMORY, ROWS, Partition
-from graphc.passes.profit import MAX_NODES, Verdict, amount, can_pay, profit
-from graphc.passes.recompute import recompute
+from graphc.passes.fusion.partition import AGAIN, CYCLE, ELSEWHERE, FULL, NEEDS_MEMORY, ROWS, Partition
+from graphc.passes.fusion.profit import MAX_NODES, Verdict, amount, can_pay, profit
+from graphc.passes.fusion.recompute import recompute
 from graphc.target import Target, host
 
 MERGE_TRIES = 8

@@ -41,7 +41,7 @@ TURNS = 8
 
 def rematerialize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
     """Return `graph` with cheap values computed again after the peak of memory; itself where that saves little."""
-    if not all(isinstance(n.type, TensorType) and n.type.is_static for n in graph.nodes if n.is_leaf):
+    if not all(t.is_static for n in graph.nodes for t in _types(n)):
         return graph
     for _ in range(TURNS):
         usage = _Usage(graph)
@@ -163,5 +163,8 @@ def _is_free(node: Node) -> bool:
 
 
 def _nbytes(node: Node) -> int:
-    types = [node.type] if isinstance(node.type, TensorType) else node.type.items
-    return sum([t.nbytes for t in types])
+    return sum([t.nbytes for t in _types(node)])
+
+
+def _types(node: Node) -> Sequence[TensorType]:
+    return [node.type] if isinstance(node.type, TensorType) else node.type.items

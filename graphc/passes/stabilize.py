@@ -22,9 +22,9 @@ from graphc.ir.rewrite import Index, Match, OnFire, apply_rules, call, into_bodi
 from graphc.ops.compositions import is_one_side, log_add_exp, log_exp_minus_one, log_one_minus_exp
 from graphc.ops.elementwise import cast, erfc, exp, log1p, mul, sigmoid, softplus
 from graphc.passes.canonicalize import RULES as CANONICAL
-from graphc.passes.stable_slopes import SLOPES
-from graphc.passes.stable_sums import CONSTANT_SHIFTS, SUMS
-from graphc.passes.stable_terms import negated, number, stable
+from graphc.passes.rules.stable_slopes import SLOPES
+from graphc.passes.rules.stable_sums import CONSTANT_SHIFTS, SUMS
+from graphc.passes.rules.stable_terms import negated, number, stable
 
 a, b, x, y = variables("a", "b", "x", "y")
 _exp, _expm1, _sigmoid, _tanh = call("exp", x), call("expm1", x), call("sigmoid", x), call("tanh", x)

@@ -21,7 +21,7 @@ from graphc.ir.journal import PassRun
 from graphc.ir.rewrite import Rule
 from graphc.ir.types import TensorType, TupleType
 from graphc.proof import tolerance
-from graphc.proof.rewrites import check_rewrites, graph_values, precise
+from graphc.proof.rewrites import check_rewrites, finite, graph_values, precise
 from graphc.proof.tolerance import Difference
 from graphc.proof.values import Values
 from graphc.runtime.state import Cell, holding
@@ -138,6 +138,8 @@ def _difference(group: Group, node: Node, native: Array, values: Values) -> Diff
     expected = np.asarray(expected)
     if native.dtype.kind != "f" and not tolerance.has_jumps(group.nodes):
         return tolerance.exact_difference(expected, native)
+    if tolerance.adds_up(group.nodes):
+        expected, native = finite(expected, native)
     operands = [source_of(i) for n in group.nodes for i in n.inputs]
     tensors = [n for n in (*group.nodes, *operands, node) if isinstance(n.type, TensorType)]
     size = tolerance.scale([v for n in dict.fromkeys(tensors) if (v := values.of(n)) is not None])

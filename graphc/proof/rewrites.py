@@ -78,17 +78,17 @@ def _difference(replacement: Replacement, rule: Rule | None, values: Values) -> 
     size = tolerance.scale([values.of(n) for n in (*near_old, *near_new) if isinstance(n.type, TensorType)])
     allowed = tolerance.SUM_ULPS * tolerance.epsilon(old.dtype) * size * tolerance.terms(changed) ** 0.5
     if adds_up:
-        old, new = _finite(old, new)
+        old, new = finite(old, new)
     return tolerance.difference(old, new, allowed)
 
 
 def _far(old: Array, new: Array) -> Difference | None:
     """Return where finite numbers differ in the digits that fast_math keeps."""
-    old, new = _finite(old, new)
+    old, new = finite(old, new)
     return tolerance.difference(old, new, tolerance.FAST_DIGITS * max(tolerance.scale([old]), 1e-30))
 
 
-def _finite(old: Array, new: Array) -> tuple[Array, Array]:
+def finite(old: Array, new: Array) -> tuple[Array, Array]:
     """Return two arrays with zeros where one of them is not finite."""
     if old.dtype.kind != "f":
         return old, new
@@ -172,7 +172,7 @@ def _check_results(run: PassRun, values: Values) -> None:
         old, new = np.asarray(old), np.asarray(new)
         allowed = RESULT_DIGITS * tolerance.scale([old]) + tolerance.KERNEL_ULPS * tolerance.epsilon(old.dtype) * size
         flips = old.size // tolerance.FLIPS if tolerance.has_jumps(run.before.nodes) else 0
-        old, new = _finite(old, new)
+        old, new = finite(old, new)
         found = tolerance.difference(old, new, allowed, flips)
         if found is not None:
             raise MiscompileError(

@@ -21,12 +21,12 @@ from graphc.ir.groups import Decision, Group
 from graphc.ir.index import is_alias
 from graphc.ir.text import from_text
 from graphc.passes import fuse as fuse_module
-from graphc.passes import recompute as recompute_module
-from graphc.passes.costs import Loops
 from graphc.passes.fuse import fuse
-from graphc.passes.legality import producer_of
+from graphc.passes.fusion import recompute as recompute_module
+from graphc.passes.fusion.costs import Loops
+from graphc.passes.fusion.legality import producer_of
+from graphc.passes.fusion.profit import Verdict, profit
 from graphc.passes.materialize import materialize
-from graphc.passes.profit import Verdict, profit
 from graphc.target import host
 from tests.machine import MACHINE
 from tests.native import NativeGraph

@@ -29,7 +29,7 @@ from graphc.passes.rematerialize import rematerialize
 from graphc.passes.simplify import simplify
 from graphc.passes.stabilize import RULES as STABLE
 from graphc.passes.stabilize import stabilize
-from graphc.pipeline import PIPELINE, optimize, run_pass
+from graphc.pipeline import COVERED, PIPELINE, optimize, run_pass
 from tests.graphs import F32, feeds, random_graph
 
 Pass = Callable[[Graph], Graph]
@@ -288,3 +288,11 @@ def test_equal_variables_need_the_same_node() -> None:
 
 def test_the_pipeline_lists_every_pass_once() -> None:
     assert len(set(PIPELINE)) == len(PIPELINE)
+
+
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("exact", [False, True])
+def test_passes_that_need_not_run_again_find_nothing(seed: int, exact: bool) -> None:
+    for apply_pass, covered in COVERED.items():
+        result = apply_pass(random_graph(seed, exact, size=40))
+        assert all(other(result) is result for other in covered)

@@ -14,12 +14,13 @@ from graphc.ir.graph import OPS, Gather, Graph, Node, Scatter, bind_sizes, liter
 from graphc.ir.rewrite import Apply, Attr, Pattern, Rule, Variable
 from graphc.ir.text import from_text
 from graphc.ir.types import TensorType
-from graphc.passes import array_rules, canonicalize, index_rules, simplify, stabilize
+from graphc.passes import canonicalize, simplify, stabilize
+from graphc.passes.rules import arrays, indices
 from tests.graphs import BOOL, EDGES, F32, F64, I32, I64, U8, feeds
 from tests.passes.test_goldens import ALL, PASSES, Stanza
 
 ON_ARRAYS = {
-    *array_rules.ARRAY_RULES, *array_rules.FAST_ARRAY_RULES, *index_rules.INDEX_RULES, *index_rules.FAST_INDEX_RULES,
+    *arrays.ARRAY_RULES, *arrays.FAST_ARRAY_RULES, *indices.INDEX_RULES, *indices.FAST_INDEX_RULES,
 }  # fmt: skip
 SCALAR_RULES = [r for r in (*simplify.RULES, *simplify.FAST) if r not in ON_ARRAYS]
 WITH_CASTS = [r for r in SCALAR_RULES if "cast(" in repr(r.lhs)]

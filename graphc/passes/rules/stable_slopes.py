@@ -23,7 +23,15 @@ from graphc.ops.elementwise import (
     sinh,
     where,
 )
-from graphc.passes.stable_terms import Product, are_opposite, negated, product_of, root_of_square, same_size, stable
+from graphc.passes.rules.stable_terms import (
+    Product,
+    are_opposite,
+    negated,
+    product_of,
+    root_of_square,
+    same_size,
+    stable,
+)
 
 x, y = variables("x", "y")
 _tanh, _cos, _cosh, _erfc = call("tanh", x), call("cos", x), call("cosh", x), call("erfc", x)

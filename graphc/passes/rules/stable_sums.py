@@ -12,7 +12,7 @@ from graphc.ops.elementwise import add, cast, div, exp, log, mul, size, stop_gra
 from graphc.ops.reduce import max as reduce_max
 from graphc.ops.reduce import sum as reduce_sum
 from graphc.ops.shape import broadcast
-from graphc.passes.stable_terms import root_of_square, stable
+from graphc.passes.rules.stable_terms import root_of_square, stable
 
 a, b, x, y = variables("a", "b", "x", "y")
 _sum_of_exp = call("sum", call("exp", x), axis=Attr("axis"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from graphc.ir.graph import Contraction, Elementwise, Gather, Node, Reduction
 from graphc.ir.index import source_of
 from graphc.ir.loops import CHEAP
-from graphc.passes.legality import Draft, folds_outer_axes
+from graphc.passes.fusion.legality import Draft, folds_outer_axes
 from graphc.target import FUNCTION_CYCLES, LAUNCH_CYCLES, Target
 
 FORK = 20_000.0

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Node
-from graphc.passes.costs import Loops
+from graphc.passes.fusion.costs import Loops
 from graphc.target import LAUNCH_CYCLES, Target
 
 MAX_NODES = 64

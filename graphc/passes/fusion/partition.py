@@ -9,9 +9,9 @@ from graphc.ir.groups import Decision
 from graphc.ir.index import is_alias, source_of
 from graphc.ir.intern import Interner
 from graphc.ops.elementwise import copy
-from graphc.passes.costs import Costs, Loops
-from graphc.passes.legality import Draft, Spans, is_met, producer_of
-from graphc.passes.profit import MAX_NODES
+from graphc.passes.fusion.costs import Costs, Loops
+from graphc.passes.fusion.legality import Draft, Spans, is_met, producer_of
+from graphc.passes.fusion.profit import MAX_NODES
 from graphc.target import Target
 
 FULL = f"the kernel is full: {MAX_NODES} operations"

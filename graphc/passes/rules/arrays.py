@@ -20,8 +20,8 @@ from graphc.ops.reduce import min as min_
 from graphc.ops.reduce import sum as reduce_sum
 from graphc.ops.shape import broadcast, concat, embed, reshape, transpose
 from graphc.passes.canonicalize import moves_ones
-from graphc.passes.contraction_rules import CONTRACTION_RULES, FAST_CONTRACTION_RULES
-from graphc.passes.slice_rules import SLICE_RULES, fits
+from graphc.passes.rules.contractions import CONTRACTION_RULES, FAST_CONTRACTION_RULES
+from graphc.passes.rules.slices import SLICE_RULES, fits
 
 a, b, x = variables("a", "b", "x")
 

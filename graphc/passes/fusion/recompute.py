@@ -9,10 +9,10 @@ from __future__ import annotations
 from graphc.ir.graph import Contraction, Elementwise, Node
 from graphc.ir.groups import Axes
 from graphc.ir.index import source_of
-from graphc.passes.costs import is_cheap
-from graphc.passes.legality import Draft, is_met, read_along, through_views
-from graphc.passes.partition import Partition
-from graphc.passes.profit import MAX_NODES, profit
+from graphc.passes.fusion.costs import is_cheap
+from graphc.passes.fusion.legality import Draft, is_met, read_along, through_views
+from graphc.passes.fusion.partition import Partition
+from graphc.passes.fusion.profit import MAX_NODES, profit
 
 
 def recompute(partition: Partition, drafts: list[Draft]) -> None:

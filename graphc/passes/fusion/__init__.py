@@ -1,0 +1,1 @@
+"""What fusing is decided by: what may share loops (legality), and what it costs and saves (costs, profit)."""

@@ -1,0 +1,1 @@
+"""Rules of simplify and stabilize, by what they are about."""
