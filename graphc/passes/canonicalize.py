@@ -21,7 +21,7 @@ import numpy as np
 from graphc.ir.dims import Dim
 from graphc.ir.graph import OPS, Elementwise, Graph, Literal, Node, Op, View, known_value, literal
 from graphc.ir.graph import constant as constant_op
-from graphc.ir.rewrite import Attr, Each, Match, OnFire, Rule, apply_rules, call, into_bodies, variables
+from graphc.ir.rewrite import Attr, Each, Index, Match, OnFire, Rule, apply_rules, call, into_bodies, variables
 from graphc.ir.types import Shape, TensorType
 from graphc.ops.dot import contract
 from graphc.ops.elementwise import check_index
@@ -35,7 +35,8 @@ x, y = variables("x", "y")
 
 def canonicalize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
     """Return `graph` in the form described in this module; itself when it already is."""
-    return into_bodies(lambda g: apply_rules(g, canonical_rules(), on_fire))(graph)
+    rules, index = canonical_rules(), Index()
+    return into_bodies(lambda g: apply_rules(g, rules, on_fire, index))(graph)
 
 
 def canonical_rules() -> tuple[Rule, ...]:

@@ -9,7 +9,7 @@ signs of zero and rounding. The rules stand in rules/.
 from __future__ import annotations
 
 from graphc.ir.graph import Graph
-from graphc.ir.rewrite import OnFire, apply_rules, into_bodies
+from graphc.ir.rewrite import Index, OnFire, apply_rules, into_bodies
 from graphc.passes.canonicalize import canonical_rules
 from graphc.passes.rules.arrays import ARRAY_RULES, FAST_ARRAY_RULES
 from graphc.passes.rules.elements import ELEMENT_RULES, FAST_ELEMENT_RULES
@@ -24,5 +24,5 @@ def simplify(graph: Graph, on_fire: OnFire | None = None, *, fast_math: bool = F
 
     The rules of canonicalize run along, so that what one rule makes is in the form that the next one expects.
     """
-    rules = (*canonical_rules(), *RULES, *(FAST if fast_math else ()))
-    return into_bodies(lambda g: apply_rules(g, rules, on_fire))(graph)
+    rules, index = (*canonical_rules(), *RULES, *(FAST if fast_math else ())), Index()
+    return into_bodies(lambda g: apply_rules(g, rules, on_fire, index))(graph)

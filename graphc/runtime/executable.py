@@ -193,6 +193,8 @@ class Executable:
         for stages in (latest.stages if latest is not None else {}, self._stages):
             if stage in stages and stage != "text":
                 return stages[stage]()
+        if stage in (*STAGES, "cost", "explain") and latest is not None:
+            raise ArgumentError(f"{self.name} runs on the eager backend, which makes nothing to show as {stage!r}")
         if stage in (*STAGES, "cost", "explain"):
             raise ArgumentError(
                 f"text: no code has been made yet to show at stage {stage!r}; call {self.name} or use specialize(...)"

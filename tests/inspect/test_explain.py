@@ -146,3 +146,9 @@ class TestEnvironment:
     def test_neither_is_printed_unless_asked(self, capfd: pytest.CaptureFixture[str]) -> None:
         gx.compile([x], x * 1)
         assert capfd.readouterr().err == ""
+
+
+def test_the_eager_backend_has_nothing_to_explain() -> None:
+    run = gx.compile([x], x * 1, backend="eager", name="plain")
+    with pytest.raises(gx.ArgumentError, match="plain runs on the eager backend, which makes nothing to show"):
+        run.explain()
