@@ -25,6 +25,9 @@ REACH = 5
 STABLE_DIGITS = 1e-3
 """Where a stable rule is farther from the precise value than the original was, it must still agree to this."""
 
+PRECISE_ULPS = 8 * float(np.finfo(np.float64).eps)
+"""How precise the value in higher precision is itself, for each unit of the largest number on the way to it."""
+
 RESULT_DIGITS = 1e-3
 """To what the results of the whole graph agree before and after a pass: a second look, for what no rule reported."""
 
@@ -108,11 +111,21 @@ def _unstable(before: Node, old: Array, new: Array, values: Values) -> Differenc
         largest = float(np.finfo(old.dtype).max)
         wrong = np.isfinite(truth) & (np.abs(truth) <= largest)
         wrong &= ~(now <= STABLE_DIGITS * np.abs(truth)) & ~(now <= 2 * usual) & ~np.isnan(usual)
-        wrong &= ~(now <= float(np.finfo(old.dtype).tiny))
+        wrong &= ~(now <= float(np.finfo(old.dtype).tiny)) & ~(now <= PRECISE_ULPS * _size_inside(before, values))
     if not wrong.any():
         return None
     index = tuple(int(k) for k in np.argwhere(wrong)[0])
     return Difference(index, old[index].item(), new[index].item())
+
+
+def _size_inside(root: Node, values: Values) -> Array:
+    """Return, for each element, the largest number on the way to it: where it cancels, precision is lost with it."""
+    size = np.zeros(root.shape)
+    for node in tolerance.near([root], REACH):
+        if isinstance(node.type, TensorType) and node.dtype.kind == "f" and node.shape in (root.shape, ()):
+            value = np.abs(np.asarray(values.of(node), np.float64)) if values.of(node) is not None else 0.0
+            size = np.maximum(size, np.where(np.isfinite(value), value, 0.0))
+    return size
 
 
 def precise(root: Node, of: Callable[[Node], Any], members: Sequence[Node] | None = None) -> Any:
