@@ -11,11 +11,16 @@ import pytest
 from graphc.eager import evaluate
 from graphc.errors import GraphcError, OutOfBoundsError
 from graphc.ir.graph import OPS, Gather, Graph, Node, Scatter, bind_sizes, literal, placeholder
+from graphc.ir.journal import Journal
 from graphc.ir.rewrite import Apply, Attr, Pattern, Rule, Variable
 from graphc.ir.text import from_text
 from graphc.ir.types import TensorType
+from graphc.options import Options
 from graphc.passes import canonicalize, simplify, stabilize
 from graphc.passes.rules import arrays, indices
+from graphc.pipeline import RULES as PROMISES
+from graphc.pipeline import optimize, run_pass
+from graphc.proof.rewrites import check_rewrites, graph_values
 from tests.graphs import BOOL, EDGES, F32, F64, I32, I64, U8, feeds
 from tests.passes.test_goldens import ALL, PASSES, Stanza
 
@@ -231,3 +236,18 @@ def test_fast_math_is_opt_in() -> None:
     graph = from_text("def f(x: f32[3]): return (add(x, 0.0),)")
     assert simplify.simplify(graph) is graph
     assert simplify.simplify(graph, fast_math=True).outputs == graph.inputs
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("stanza", [s for s in ALL if s.file.stem != "fuse"], ids=lambda s: f"{s.file.stem}-{s.index}")
+def test_every_firing_in_a_golden_keeps_its_value(stanza: Stanza, seed: int) -> None:
+    """Rule by rule, on special values too, as verification does it."""
+    graph = bind_sizes(from_text(stanza.before), {"n": 2})
+    name, journal = stanza.file.stem, Journal(detailed=True)
+    if name == "optimize":
+        optimize(graph, None, journal)
+    else:
+        options = Options(fast_math=name == "simplify_fast_math")
+        run_pass(simplify.simplify if options.fast_math else PASSES[name], graph, options, journal)
+    inputs, state = feeds(graph, seed, edges=seed > 0)
+    check_rewrites(journal.runs, PROMISES, graph_values(graph, inputs, state))
