@@ -25,6 +25,9 @@ from graphc.lower.cost import Cost
 RULE_DEPTH, KERNEL_DEPTH = 3, 6
 """Operations inside one another that the formulas of rules and of kernels show."""
 
+MAX_KERNELS = 100
+"""Kernels that the report lists."""
+
 EXAMPLES = 8
 """Rules of one pass, and decisions against fusing, that the report shows before it counts the rest."""
 
@@ -114,9 +117,11 @@ class Explanation:
         lines = [_heading(f"Kernels: {_operations(self.after)} operations in {_count(len(self.groups), 'kernel')}")]
         lines.append(_KERNELS)
         names = _value_names(self.prepared, self.groups)
-        for k, group in enumerate(self.groups, 1):
-            lines += _kernel(k, group, names)
-            lines += _reasons(group, self.decisions)
+        together = _reasons(self.groups, self.decisions)
+        for k, group in enumerate(self.groups[:MAX_KERNELS], 1):
+            lines += [*_kernel(k, group, names), *together[group]]
+        if len(self.groups) > MAX_KERNELS:
+            lines.append(f"     and {_count(len(self.groups) - MAX_KERNELS, 'kernel')} more, in `groups`")
         apart = _apart([d for d in self.decisions if not d.fused], self.groups, names)
         if apart:
             lines += ["\nWhat stayed apart, though one is computed from the other, or both read the same:", *apart]
@@ -130,7 +135,7 @@ class Explanation:
             _heading("One call"),
             f"computes   {flops} on numbers and {functions} (exp, log, ...)",
             f"moves      {_bytes(cost.bytes)} in {runs} of {_count(cost.kernels, 'different kernel')}",
-            f"takes      about {cost.seconds * 1e6:.3g} us on one core, by estimate",
+            f"takes      about {_duration(cost.seconds)} on one core, by estimate",
             f"keeps      {_bytes(cost.arena_bytes)} for values in between; {bound} is the least possible",
         ]
         updated = [v.attrs["name"] for v, _ in self.before.updates]
@@ -181,6 +186,10 @@ def _bytes(number: int) -> str:
         if number >= unit:
             return f"{number / unit:.1f} {word}"
     return _count(number, "byte")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1e6:.3g} us" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -255,11 +264,16 @@ def _places(nodes: Iterable[Node]) -> list[str]:
     return found[:3] + ([f"{_count(len(found) - 3, 'more line')}"] if len(found) > 3 else [])
 
 
-def _reasons(group: Group, decisions: Iterable[Decision]) -> list[str]:
-    """Return why the operations of a kernel are together."""
-    members = set(group.nodes)
-    found = Counter(d.reason for d in decisions if d.fused and d.producer in members and d.consumer in members)
-    return [f"       together: {'; '.join([reason for reason, _ in found.most_common(2)])}"] if found else []
+def _reasons(groups: Sequence[Group], decisions: Iterable[Decision]) -> dict[Group, list[str]]:
+    """Return, for each kernel, a line that tells why its operations are together; none where there is one alone."""
+    home = {n: g for g in groups for n in g.nodes}
+    found: dict[Group, Counter[str]] = {g: Counter() for g in groups}
+    for decision in decisions:
+        group = home.get(decision.consumer)
+        if decision.fused and group is not None and decision.producer in group.axes:
+            found[group][decision.reason] += 1
+    lines = {g: "; ".join([reason for reason, _ in reasons.most_common(2)]) for g, reasons in found.items()}
+    return {g: [f"       together: {line}"] if line else [] for g, line in lines.items()}
 
 
 def _apart(refused: Iterable[Decision], groups: Sequence[Group], names: Mapping[Node, str]) -> list[str]:
