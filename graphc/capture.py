@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from graphc.errors import ArgumentError, DTypeError, GraphcError, ShapeError, lo
 from graphc.ir.dims import Dim, symbols_of
 from graphc.ir.graph import Graph, Node, bind_sizes, placeholder, toposort
 from graphc.ir.types import TensorType
-from graphc.nest import flatten, paths
+from graphc.nest import Structure, flatten, paths
 from graphc.tensor import Tensor, Variable
 
 
@@ -23,7 +23,7 @@ class Captured:
     """A graph, and how its results are put into the nest of outputs that the user gave."""
 
     graph: Graph
-    unflatten: Callable[[Sequence[Any]], Any]
+    structure: Structure
     symbols: frozenset[str]
     """The names of all unknown sizes."""
 
@@ -44,7 +44,7 @@ def capture(
     if givens:
         graph = _replaced(graph, givens)
     _require_listed(graph)
-    return Captured(graph, structure.unflatten, frozenset(_symbols(graph)))
+    return Captured(graph, structure, frozenset(_symbols(graph)))
 
 
 def bound(graph: Graph, sizes: Mapping[str, int]) -> Graph:

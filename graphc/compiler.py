@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from graphc.capture import bound, capture
+from graphc.codegen.callable import SYMBOL, emit_caller, symbols
 from graphc.codegen.jit import Machine, assembly
 from graphc.codegen.module import emit_module
 from graphc.errors import ArgumentError
@@ -32,15 +34,13 @@ from graphc.passes.materialize import materialize
 from graphc.passes.rematerialize import rematerialize
 from graphc.pipeline import RULES, optimize, print_if_asked, run_pass
 from graphc.proof.kernels import Finish, ProvenRunner, exposed, spoiled
+from graphc.runtime.callpath import reads_arrays, works
 from graphc.runtime.executable import Executable, Runner, Specialization
 from graphc.runtime.inputs import InputSpec
 from graphc.runtime.native import NativeRunner, Signature
 from graphc.runtime.state import Cell, aligned_empty, share_lock
 from graphc.target import host
 from graphc.tensor import Tensor, Variable
-
-TRANSCENDENTAL_FLOPS = 20
-"""What one exp or log counts for when the length of a call is estimated."""
 
 
 def compile(
@@ -80,9 +80,10 @@ def compile(
     return Executable(
         graph.name,
         [InputSpec(n.attrs["name"], n.tensor_type, n.location) for n in graph.inputs],
-        captured.unflatten,
+        captured.structure,
         lambda sizes: make(graph, sizes, options),
         {"graph": lambda: graph, "optimized": lambda: optimize(graph, options), "text": lambda: to_text},
+        caller() if backend == "llvm" else None,
         checked=not captured.symbols,
     )
 
@@ -96,6 +97,17 @@ def prepare(graph: Graph, options: Options, journal: Journal) -> tuple[Graph, Gr
         groups = fuse(prepared, host(), journal.decisions.append if journal.detailed else None)
     print_if_asked("fuse", lambda: "\n".join(map(str, groups)))
     return optimized, prepared, groups
+
+
+@lru_cache(maxsize=1)
+def caller() -> Machine | None:
+    """Return the machine code that serves calls, made and tried once a process; None where it does not work."""
+    for by_buffer in (False, True):
+        if by_buffer or reads_arrays():
+            machine = Machine(emit_caller(host(), by_buffer), SYMBOL, host(), symbols())
+            if works(machine.address):
+                return machine
+    return None
 
 
 # Code for one set of sizes.
@@ -114,9 +126,8 @@ class _Code:
         self, arrays: Sequence[np.ndarray[Any, Any]], locked: Sequence[Cell] = (), **options: Any
     ) -> NativeRunner:
         """Return the code with the arrays of its variables; `options` are those of NativeRunner."""
-        program, cost = self.lowered.program, self.cost
-        work = cost.flops + TRANSCENDENTAL_FLOPS * cost.transcendentals + cost.bytes
-        signature = Signature(program.outputs, program.constants, program.arena_bytes, work)
+        program = self.lowered.program
+        signature = Signature(program.outputs, program.constants, program.arena_bytes, self.cost.seconds)
         sites, inputs = self.lowered.sites, len(program.inputs)
         return NativeRunner(self.machine, signature, arrays, sites, inputs, locked=locked, **options)
 

@@ -49,7 +49,11 @@ class Structure:
             return next(leaves)
         if self.make is type(None):
             return None
-        parts = [p._build(leaves) for p in self.parts]
+        return self.join([p._build(leaves) for p in self.parts])
+
+    def join(self, parts: list[Any]) -> Any:
+        """Return the nest of these parts, which are nests themselves."""
+        assert self.make is not None
         if issubclass(self.make, dict):
             values = dict(zip(self.keys, parts, strict=True))
             return self.make((k, values[k]) for k in self.order)

@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "eager": ("ir",),
     "lower": ("ir", "ops", "target"),
     "codegen": ("ir", "target"),
-    "runtime": ("ir.types", "ir.dims", "ir.graph"),  # types of arguments; the graph that an Executable shows
+    "runtime": ("ir.types", "ir.dims", "ir.graph", "ir.calls", "nest"),
     "tensor": TENSOR,
     "array": TENSOR,
     "options": (),

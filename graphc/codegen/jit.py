@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 
 import llvmlite.binding as llvm
 
@@ -15,8 +16,11 @@ _lock = threading.Lock()
 class Machine:
     """A compiled module. `address` is its entry point, valid as long as this object lives."""
 
-    def __init__(self, ir: str, name: str, target: Target) -> None:
+    def __init__(self, ir: str, name: str, target: Target, symbols: Mapping[str, int] | None = None) -> None:
+        """Compile. `symbols` are addresses of what the code refers to besides functions of libraries."""
         with _lock:
+            for symbol, address in (symbols or {}).items():
+                llvm.add_symbol(symbol, address)
             try:
                 module = llvm.parse_assembly(ir)
                 module.verify()

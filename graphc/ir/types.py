@@ -39,7 +39,7 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
         later = result.kind == "c" or result == np.float16 or result.name == "bfloat16"
         reason = "comes in a later version" if later else "is not a tensor dtype"
         raise DTypeError(f"dtype: {result.name} {reason}; graphc has {', '.join(d.name for d in DTYPE_NAMES)}")
-    return result
+    return DTYPES[DTYPE_NAMES[result]]
 
 
 @dataclass(frozen=True, slots=True)

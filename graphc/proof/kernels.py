@@ -82,6 +82,9 @@ class ProvenRunner:
         self._program, self._plain, self._state, self._finish = program, plain, state, finish
         self._cells: list[Cell] = [v.attrs["state"] for v in known.variables]
 
+    def entry(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Calls cannot go around Python."""
+
     def run(self, arrays: Sequence[Array]) -> Sequence[Array]:
         """Return the outputs. Raises MiscompileError, with no variable changed, where a value is not as it must be."""
         with holding(self._cells):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,6 +10,8 @@ import numpy as np
 
 from graphc.errors import ArgumentError
 from graphc.ir.graph import Graph
+from graphc.nest import Structure
+from graphc.runtime.callpath import MAX_VALUES, Entry, Path
 from graphc.runtime.inputs import InputSpec, arrange, check_shape, convert, is_ready, measure
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ class Runner(Protocol):
 
     def run(self, arrays: Sequence[Array]) -> Sequence[Array]: ...
 
+    def entry(self, shapes: Sequence[tuple[int, ...]]) -> Entry | None: ...
+
+
+class HasAddress(Protocol):
+    """Machine code: the address of its entry point, valid while this object lives."""
+
+    @property
+    def address(self) -> int: ...
+
 
 class Specialization:
     """Code for one set of sizes, and what is known about how it was made."""
@@ -43,7 +53,19 @@ class Specialization:
         self.runner = runner
         self.seconds = seconds
         self.stages = stages
-        self.last_call = 0
+        self.entry: Entry | None = None
+        self._last_call = 0
+
+    @property
+    def last_call(self) -> int:
+        """The clock of the function at the last call."""
+        return self._last_call if self.entry is None else self.entry.last_call
+
+    @last_call.setter
+    def last_call(self, clock: int) -> None:
+        self._last_call = clock
+        if self.entry is not None:
+            self.entry.last_call = clock
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={size}" for name, size in self.sizes.items())
@@ -57,6 +79,8 @@ class Executable:
     belong to the caller. Code is made for each set of sizes when it is first seen. Calls from several threads at once
     are fine; if a call raises, no variable has changed.
 
+    A call raises InputError for inputs that do not fit, OutOfBoundsError for an index outside its axis.
+
     >>> x = gx.placeholder(("n",), name="x")
     >>> double = gx.compile([x], {"twice": 2 * x, "sum": gx.sum(x)})
     >>> double(np.array([1, 2, 3], np.float32))
@@ -65,30 +89,50 @@ class Executable:
     [<Specialization n=3: compiled in ... ms>]
     """
 
+    # A call finds __call__ in the class, and there a slot that gives what is in the instance: machine code that Python
+    # enters with no Python function in between.
+    __slots__ = (
+        "__call__",
+        "__weakref__",
+        "_by_shapes",
+        "_by_sizes",
+        "_inputs",
+        "_lock",
+        "_make",
+        "_path",
+        "_stages",
+        "_structure",
+        "name",
+    )
+    __call__: Callable[..., Any]
+
     def __init__(
         self,
         name: str,
         inputs: Sequence[InputSpec],
-        unflatten: Callable[[Sequence[Any]], Any],
+        structure: Structure,
         make: Callable[[Mapping[str, int]], Specialization],
         stages: Mapping[str, Callable[[], Any]],
+        caller: HasAddress | None,
         *,
         checked: bool,
     ) -> None:
         self.name = name
         self._inputs = tuple(inputs)
-        self._unflatten = unflatten
+        self._structure = structure
         self._make = make
         self._stages = dict(stages)
         self._by_shapes: dict[tuple[tuple[int, ...], ...], Specialization] = {}
         self._by_sizes: dict[tuple[tuple[str, int], ...], Specialization] = {}
         self._lock = threading.Lock()
-        self._clock = itertools.count(1)
+        self._path = Path(inputs, structure, self._call)
+        is_small = len(self._inputs) + structure.count <= MAX_VALUES
+        self.__call__ = self._call if caller is None or not is_small else self._path.callable(caller.address)
         if checked:
             self.specialize()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run. Raises InputError for inputs that do not fit, OutOfBoundsError for an index outside its axis."""
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        """Serve a call that the machine code does not: convert arguments, make code for new sizes, wait, or raise."""
         specs = self._inputs
         if kwargs or len(args) != len(specs):
             args = tuple(arrange(specs, args, kwargs, self.name))
@@ -98,11 +142,10 @@ class Executable:
         if found is None:
             for spec, array in zip(specs, arrays, strict=True):
                 check_shape(spec, array)
-            found = self._specialization(measure(specs, arrays))
-            self._by_shapes[shapes] = found
-        found.last_call = next(self._clock)
+            found = self._specialization(measure(specs, arrays), shapes)
+        found.last_call = self._path.tick()
         outputs = found.runner.run(arrays)
-        return self._unflatten([a if a.ndim else a[()] for a in outputs])
+        return self._structure.unflatten([a if a.ndim else a[()] for a in outputs])
 
     def specialize(self, **sizes: int) -> Specialization:
         """Make the code for these sizes of the symbolic dimensions now, rather than at the first call.
@@ -116,17 +159,24 @@ class Executable:
         )
         if sorted(sizes) != symbols:
             raise ArgumentError(f"specialize: {self.name} has the sizes {symbols}, got {sorted(sizes)}")
-        return self._specialization(sizes)
+        return self._specialization(
+            sizes, tuple([tuple(map(int, spec.type.bind(sizes).shape)) for spec in self._inputs])
+        )
 
-    def _specialization(self, sizes: Mapping[str, int]) -> Specialization:
+    def _specialization(self, sizes: Mapping[str, int], shapes: tuple[tuple[int, ...], ...]) -> Specialization:
+        """Return the code for these sizes, with which the inputs have these shapes; made if it is not there."""
         key = tuple(sorted(sizes.items()))
         with self._lock:
             found = self._by_sizes.get(key)
             if found is None:
                 found = self._make(sizes)
-                found.last_call = next(self._clock)
+                found.entry = found.runner.entry(shapes)
+                found.last_call = self._path.tick()
                 self._by_sizes[key] = found
+                self._by_shapes[shapes] = found
                 self._drop_oldest()
+                if found.entry is not None:
+                    self._path.add(found.entry)
             return found
 
     def _drop_oldest(self) -> None:
@@ -134,6 +184,8 @@ class Executable:
             return
         key = min(self._by_sizes, key=lambda k: self._by_sizes[k].last_call)
         dropped = self._by_sizes.pop(key)
+        if dropped.entry is not None:
+            self._path.remove(dropped.entry)
         self._by_shapes = {k: s for k, s in self._by_shapes.items() if s is not dropped}
 
     @property

@@ -5,18 +5,20 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from graphc.errors import Location, OutOfBoundsError
 from graphc.ir.types import TensorType
+from graphc.runtime.callpath import Entry
 from graphc.runtime.state import Cell, acquire, aligned_empty
 
 Array = np.ndarray[Any, Any]
 
-RELEASE_BYTES_AND_FLOPS = 1 << 19
-"""Work, in bytes moved plus operations, above which a call lets other Python threads run meanwhile (~50 us)."""
+RELEASE_SECONDS = 50e-6
+"""Estimated time from which on a call lets other Python threads run meanwhile. Getting the GIL back next to a busy
+thread may take some 100 us."""
 
 
 class HasAddress(Protocol):
@@ -41,7 +43,7 @@ class Signature:
     outputs: tuple[TensorType, ...]
     constants: tuple[Array, ...]
     arena_bytes: int
-    work: float
+    seconds: float
 
 
 class _Frame:
@@ -80,7 +82,8 @@ class NativeRunner:
         self._allocate = allocate
         self._sites = tuple(sites)
         # CFUNCTYPE lets other threads run during the call, PYFUNCTYPE does not and is quicker to enter.
-        prototype = ctypes.CFUNCTYPE if signature.work > RELEASE_BYTES_AND_FLOPS else ctypes.PYFUNCTYPE
+        self._releases = signature.seconds > RELEASE_SECONDS
+        prototype = ctypes.CFUNCTYPE if self._releases else ctypes.PYFUNCTYPE
         self._entry = prototype(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(machine.address)
         self._outputs = [(t.shape, t.dtype) for t in signature.outputs]
         self._first_output = inputs
@@ -94,6 +97,21 @@ class NativeRunner:
         for k, address in enumerate(self._fixed):
             frame.slots[self._first_state + k] = address
         return frame
+
+    def entry(self, shapes: Sequence[tuple[int, ...]]) -> Entry | None:
+        """Return this code for inputs of these shapes as calls from Python enter it; None where a call needs more."""
+        if self._finish is not None or self._allocate is not np.empty:
+            return None
+        frame = self._new_frame()
+        cell = self._locked[0] if self._locked else None
+        slots = ctypes.addressof(frame.slots)
+        results, kept = self._signature.outputs, (self, frame)
+        return Entry(self._machine.address, shapes, results, slots, cell, self.fail, kept, releases=self._releases)
+
+    def fail(self, site: int, value: int) -> NoReturn:
+        """Raise the error of a failure."""
+        found = self._sites[site]
+        raise OutOfBoundsError(found.message(value), found.location)
 
     def run(self, arrays: Sequence[Array]) -> Sequence[Array]:
         """Return the outputs; variables have their new values. Raises OutOfBoundsError with nothing changed."""
@@ -112,8 +130,7 @@ class NativeRunner:
         lock = acquire(self._locked[0]) if self._locked else None
         try:
             if self._entry(slots, frame.failure):
-                site, value = self._sites[frame.failure[0]], frame.failure[1]
-                raise OutOfBoundsError(site.message(value), site.location)
+                self.fail(frame.failure[0], frame.failure[1])
             return outputs if self._finish is None else self._finish(arrays, outputs)
         finally:
             if lock is not None:

@@ -6,6 +6,7 @@ call reads and what it updates happen together, also when several threads call.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import weakref
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.calls import Lock
 from graphc.ir.types import TensorType
 
 ALIGNMENT = 64
@@ -31,17 +33,50 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[An
     return raw[start : start + nbytes].view(dtype).reshape(shape)
 
 
-class Cell:
-    """The storage of one variable. The array object stays the same for life; only its elements change."""
+class StateLock:
+    """A lock that machine code can look at and take: see `ir.calls.Lock`, of which `words` is one."""
 
-    __slots__ = ("__weakref__", "array", "lock", "type")
+    __slots__ = ("_acquire", "_held", "_release", "words")
+
+    def __init__(self) -> None:
+        lock = threading.Lock()
+        self._acquire, self._release = lock.acquire, lock.release
+        self._held = ctypes.c_int64(0)
+        self.words = (ctypes.addressof(self._held), id(self._acquire), id(self._release))
+
+    def acquire(self) -> None:
+        self._acquire()
+        self._held.value = 1
+
+    def release(self) -> None:
+        self._held.value = 0
+        self._release()
+
+
+class Cell:
+    """The storage of one variable. The array object stays the same for life; only its elements change.
+
+    `lock_table` tells machine code about the lock and stays where it is, whichever lock it is.
+    """
+
+    __slots__ = ("__weakref__", "_lock", "array", "lock_table", "type")
 
     def __init__(self, value: np.ndarray[Any, Any]) -> None:
         self.type = TensorType(value.dtype, value.shape)
         self.array: np.ndarray[Any, Any] = aligned_empty(value.shape, value.dtype)
         self.array[...] = value
-        self.lock = threading.Lock()
+        self.lock_table = np.zeros(len(Lock), np.int64)
+        self.lock = StateLock()
         _cells.add(self)
+
+    @property
+    def lock(self) -> StateLock:
+        return self._lock
+
+    @lock.setter
+    def lock(self, lock: StateLock) -> None:
+        self._lock = lock
+        self.lock_table[:] = lock.words
 
     def read(self) -> np.ndarray[Any, Any]:
         """Return a copy of the value."""
@@ -67,7 +102,7 @@ def holding(cells: Sequence[Cell]) -> Iterator[None]:
         lock.release()
 
 
-def acquire(cell: Cell) -> threading.Lock:
+def acquire(cell: Cell) -> StateLock:
     """Take and return the lock of a cell, which may be merged with another while this thread waits."""
     while True:
         lock = cell.lock
@@ -96,9 +131,12 @@ def _renew_locks() -> None:
     """Give a forked child locks that no vanished thread holds."""
     global _merging
     _merging = threading.Lock()
-    fresh: dict[int, threading.Lock] = {}
+    fresh: dict[StateLock, StateLock] = {}
     for cell in list(_cells):
-        cell.lock = fresh.setdefault(id(cell.lock), threading.Lock())
+        old = cell.lock
+        if old not in fresh:
+            fresh[old] = StateLock()
+        cell.lock = fresh[old]
 
 
 if hasattr(os, "register_at_fork"):
