@@ -66,7 +66,9 @@ class Case:
 def random_kernel(choices: Choices) -> Case:
     """Return a kernel of one or two loop nests, each a map, a fold, a register tile or one with checks."""
     builder = _Builder(choices)
-    nests = [builder.map_nest, builder.fold_nest, builder.tile_nest, builder.column_nest, builder.row_nest]
+    nests = [
+        builder.map_nest, builder.fold_nest, builder.tile_nest, builder.column_nest, builder.row_nest, builder.turn_nest
+    ]  # fmt: skip
     body = [builder.one_of(nests)() for _ in range(choices.integer(1, 2))]
     if builder.chance(5):
         body.append(builder.checked_nest())
@@ -433,6 +435,21 @@ class _Builder:
         else:
             body = block(Alloc(acc), begin, loop, each(UNROLL, finish))
         return For(tiles.var, tiles.extent, body, self.one_of((SERIAL, PARALLEL)))
+
+    def turn_nest(self) -> Stmt:
+        """Return loops that write rows into a tile of registers and read its columns."""
+        dtype = self.one_of((*self.dtypes, BOOL))
+        rows, columns = (self.one_of((4, 8, 16, 1, 2, 3, 5, 11, 17)) for _ in "ab")
+        outer = _Axis(Var("t"), self.one_of((1, 2)))
+        tile = Buffer("tile", TensorType(dtype, (rows, columns)), Space.REGISTER)
+        i, j, k, c = _Axis(Var("i"), rows), _Axis(Var("j"), columns), _Axis(Var("k"), rows), _Axis(Var("c"), columns)
+        fill = self.nested([i, j], Store(tile, (i.var, j.var), self.expr([outer, i, j], dtype, 1)), [UNROLL, VECTOR])
+        column: Expr = Load(tile, (k.var, c.var))
+        if self.chance(3):
+            column = apply("xor" if dtype.kind != "f" else "add", column, self.expr([outer, k, c], dtype, 1))
+        buffer, index = self.output([outer, c, k], dtype)
+        read = self.nested([c, k], Store(buffer, index, column), [UNROLL, self.one_of((VECTOR, VECTOR, UNROLL))])
+        return For(outer.var, outer.extent, block(Alloc(tile), fill, read), self.one_of((SERIAL, PARALLEL)))
 
     def checked_nest(self) -> Stmt:
         """Return loops that end the kernel where an element is too large, if one is."""

@@ -57,6 +57,8 @@ class ExpressionEmitter(ABC):
         self.pointers: dict[Buffer, str] = {}
         self.written: set[Buffer] = set()
         self.declarations: dict[str, None] = {}
+        # Registers brought into being inside the current VECTOR loop: each lane has its own.
+        self.lane_registers: set[Buffer] = set()
         self.lanes = 1
         # How many lanes of the current vector of a VECTOR loop run.
         self.active = 0

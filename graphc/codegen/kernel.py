@@ -84,8 +84,6 @@ class _KernelEmitter(MemoryEmitter):
         self.written = {s.buffer for s in walk(kernel.body) if isinstance(s, Store | Accumulate)}
         # Which copy of a reduction's accumulators the current part of an unrolled VECTOR loop adds to.
         self.partial = 0
-        # Registers brought into being inside the current VECTOR loop: each lane has its own.
-        self.lane_registers: set[Buffer] = set()
         self.reductions: Mapping[Buffer, str] = {}
         self._facts: dict[For, LoopFacts] = {}
 

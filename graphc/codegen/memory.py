@@ -1,4 +1,4 @@
-"""Loads and stores: addresses, registers of tiles, contiguous, strided and masked access."""
+"""Loads and stores: addresses, registers of tiles, their columns, contiguous, strided and masked access."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphc.codegen.expressions import ExpressionEmitter, SlotKey
+from graphc.codegen.expressions import SlotKey
+from graphc.codegen.shuffles import ShuffleEmitter
 from graphc.codegen.values import DType, Value, arithmetic, llvm_type, mangled, memory_type, splat, vector_of
 from graphc.errors import InternalError
 from graphc.ir.loops import Buffer, Expr, Load, Space, linear
 from graphc.ir.types import BOOL, INT64
 
 
-class MemoryEmitter(ExpressionEmitter):
+class MemoryEmitter(ShuffleEmitter):
     """Expressions with memory behind them."""
 
     # Addresses and loads.
@@ -36,12 +37,14 @@ class MemoryEmitter(ExpressionEmitter):
 
     def slot_key(self, buffer: Buffer, index: Sequence[Expr]) -> SlotKey:
         """Return which register of a tile an index means."""
-        values = [self._emit(i) for i in index]
+        return self._key(buffer, [self._emit(i) for i in index])
+
+    def _key(self, buffer: Buffer, index: Sequence[Value]) -> SlotKey:
         lanes = 1
         starts = []
-        for k, value in enumerate(values):
+        for k, value in enumerate(index):
             if value.step:
-                if value.step != 1 or k != len(values) - 1:
+                if value.step != 1 or k != len(index) - 1:
                     raise InternalError(f"codegen: register tile {buffer.name} is indexed across its rows")
                 lanes = self.lanes
             if value.known is None:
@@ -52,15 +55,47 @@ class MemoryEmitter(ExpressionEmitter):
     def _load(self, expr: Load) -> Value:
         buffer = expr.buffer
         if buffer.space is Space.REGISTER:
-            key = self.slot_key(buffer, expr.index)
-            if key not in self.slots:
-                raise InternalError(f"codegen: register {buffer.name}{list(key[1])} is read before it is written")
-            return self.slots[key]
+            return self._register(buffer, [self._emit(i) for i in expr.index])
         flat = self.flat_index(buffer, expr.index)
         if expr.mask is not None:
             assert expr.fill is not None
             return self._masked_load(buffer, flat, self._emit(expr.mask), self._emit(expr.fill))
         return self._plain_load(buffer, flat)
+
+    def _register(self, buffer: Buffer, index: Sequence[Value]) -> Value:
+        """Return an element of a tile, or what lies along the lanes of a VECTOR loop: part of a row, or of a column."""
+        across = next((k for k, value in enumerate(index[:-1]) if value.step), None)
+        if across is None:
+            key = self._key(buffer, index)
+            if key in self.slots:
+                return self.slots[key]
+            if key[2] > 1 or not index:
+                raise InternalError(f"codegen: register {buffer.name}{list(key[1])} is read before it is written")
+        lanes = 1 if across is None else self.lanes
+        if any(v.known is None or v.step not in (0, k == across) for k, v in enumerate(index)):
+            raise InternalError(f"codegen: register tile {buffer.name} needs constant indices")
+        starts = [v.known for v in index]
+        rows: list[tuple[Value, int]] = []
+        for k in range(min(lanes, self.active) if across is not None else 1):
+            place = [s + k if axis == across else s for axis, s in enumerate(starts)]
+            rows.append(self._around(buffer, tuple(place)))
+        (first, lane), *others = rows
+        if any(r.lanes != first.lanes or at != lane for r, at in others):
+            raise InternalError(f"codegen: rows of register tile {buffer.name} differ in lanes")
+        beyond = [Value("poison", first.dtype, first.lanes)] * (lanes - len(rows))
+        return self.column([*[r for r, _ in rows], *beyond], lane)
+
+    def _around(self, buffer: Buffer, place: tuple[int, ...]) -> tuple[Value, int]:
+        """Return the register that holds an element of a tile, and its lane."""
+        *row, last = place
+        width = 1 << 6
+        while width:
+            start = last // width * width
+            found = self.slots.get((buffer, (*row, start), width))
+            if found is not None and buffer not in self.lane_registers:
+                return found, last - start
+            width //= 2
+        raise InternalError(f"codegen: register {buffer.name}{list(place)} is read before it is written")
 
     def _masked_load(self, buffer: Buffer, flat: Value, mask: Value, fill: Value) -> Value:
         if mask.known is not None:

@@ -19,8 +19,9 @@ What a kernel means:
 - `Check(ok, site, value)` ends the kernel with a failure at `site` carrying the integer `value` where ok is false.
 - A `Buffer` is row-major. Two ARGUMENT buffers of a kernel overlap only if they are the same pointer and every element
   is read before it is written, and read by the same iteration of every PARALLEL or VECTOR loop that writes it. REGISTER
-  buffers are tiles of machine registers: indices other than the last are constants after unrolling, the last is a
-  constant or a VECTOR loop's variable plus a constant.
+  buffers are tiles of machine registers: indices are constants after unrolling, but for one that may be a VECTOR loop's
+  variable plus a constant: the last, or in a Load any one. Reading across the rows so, a vector from each of n rows,
+  costs log2(n) shuffles a vector if all columns are read.
 - Bool is a byte, 0 or 1, in memory.
 """
 

@@ -19,7 +19,8 @@ Of a kernel:
  5. A scalar operation is a primitive, one of the C library, or a Function of the program, on operands and with a result
     of the dtypes that it takes. A condition, a mask and a check are bool; a fill, a stored or accumulated value and the
     value of a Let have the dtype of what takes them.
- 6. An index of a REGISTER buffer is made of constants and UNROLL variables, the last one also of one VECTOR variable.
+ 6. An index of a REGISTER buffer is made of constants and UNROLL variables, but for one that may also have a VECTOR
+    variable: the last, or in a Load any one.
 """
 
 from __future__ import annotations
@@ -244,6 +245,7 @@ class _KernelVerifier:
                 self.require(site >= 0 and value.dtype.kind in "iu", f"check {site} reports a {value.dtype}")
             case Store(buffer, index, value) | Accumulate(buffer, index, _, value):
                 self.element(buffer, index, is_masked=False)
+                self.register_indices(buffer, index, is_read=False)
                 expected = buffer.type.dtype
                 self.require(value.dtype == expected, f"buffer {buffer.name} is {buffer.type}, stored {value.dtype}")
                 if isinstance(stmt, Accumulate):
@@ -266,6 +268,7 @@ class _KernelVerifier:
                     self.require(expr in self.bound, f"variable {expr.name} is used out of scope")
                 case Load(buffer, index, mask, fill):
                     self.element(buffer, index, is_masked=mask is not None)
+                    self.register_indices(buffer, index, is_read=True)
                     self.require(mask is None or mask.dtype == BOOL, f"buffer {buffer.name}: a mask is no bool")
                     fits = fill is None or fill.dtype == buffer.type.dtype
                     self.require(fits, f"buffer {buffer.name} is {buffer.type} and filled with another dtype")
@@ -303,21 +306,25 @@ class _KernelVerifier:
                 low, high = self.range(*affine)
                 inside = low >= 0 and high < size
                 self.require(inside, f"buffer {name}: index {axis} is {low} to {high} on an axis of size {size}")
-            if buffer.space is Space.REGISTER:
-                self.register_index(name, expr, is_last=axis == len(shape) - 1)
 
     def range(self, factors: Mapping[Var, int], offset: int) -> tuple[int, int]:
         ends = [(0, f * (self.loops[v].extent - 1)) for v, f in factors.items()]
         return offset + sum([min(e) for e in ends]), offset + sum([max(e) for e in ends])
 
-    def register_index(self, name: str, expr: Expr, is_last: bool) -> None:
-        affine = _affine(expr)
-        self.require(affine is not None, f"register {name}: an index is no constant once loops are unrolled")
-        factors = affine[0] if affine is not None else {}
-        kinds = [(self.loops[v].kind if v in self.loops else None, f) for v, f in factors.items() if f]
-        others = [(k, f) for k, f in kinds if k is not LoopKind.UNROLL]
-        fits = not others or (is_last and others == [(LoopKind.VECTOR, 1)])
-        self.require(fits, f"register {name}: an index is no constant once loops are unrolled")
+    def register_indices(self, buffer: Buffer, index: Sequence[Expr], is_read: bool) -> None:
+        if buffer.space is not Space.REGISTER:
+            return
+        message = f"register {buffer.name}: an index is no constant once loops are unrolled"
+        along: list[int] = []
+        for axis, expr in enumerate(index):
+            affine = _affine(expr)
+            self.require(affine is not None, message)
+            factors = affine[0] if affine is not None else {}
+            kinds = [(self.loops[v].kind if v in self.loops else None, f) for v, f in factors.items() if f]
+            others = [(k, f) for k, f in kinds if k is not LoopKind.UNROLL]
+            self.require(not others or others == [(LoopKind.VECTOR, 1)], message)
+            along += [axis] if others else []
+        self.require(not along or (len(along) == 1 and (is_read or along == [len(index) - 1])), message)
 
 
 def _has_result(op: str, args: Sequence[np.dtype[Any]], result: np.dtype[Any]) -> bool:

@@ -154,6 +154,8 @@ def test_good_kernel() -> None:
         ("parallel(8)", "parallel(2)", "never"),
         ("acc[1, j] += x[i, j] * row[j]", "acc[1, n[i]] += x[i, j]", "no constant once loops are unrolled"),
         ("acc[m, j] = 0.0", "acc[m + i - i, j] = 0.0", "never"),
+        ("row[j] = exp(x[i, j])", "row[j] = acc[j, 1] if j < 2 else exp(x[i, j])", "never"),
+        ("acc[1, j] += x[i, j] * row[j]", "acc[0, j] += acc[j, j]", "index 0 is 0 to 15|no constant once"),
         ("acc[1, j] += x[i, j] * row[j]", "acc[1, j * 2] += x[i, j]", "index 1 is 0 to 30|no constant once"),
     ],
 )

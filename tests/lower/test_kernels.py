@@ -245,6 +245,37 @@ def test_nothing_is_read_at_an_index_before_it_is_checked(name: str, kind: str):
         check(case)
 
 
+# Columns of register tiles.
+
+TURNED = """
+def k(x: {dtype}[{n}, {m}], y: {dtype}[{m}, {n}]):
+    tile: register({dtype}[{n}, {m}])
+    for i in unroll({n}):
+        for j in vector({m}):
+            tile[i, j] = x[i, j]
+    for c in unroll({m}):
+        for r in vector({n}):
+            y[c, r] = tile[r, c]
+"""
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64", "i64", "i32", "i16", "u8", "bool"])
+@pytest.mark.parametrize("n", [1, 2, 4, 8, 16, 3, 11, 17])
+def test_columns_of_a_tile(n: int, dtype: str):
+    for m in (n, 4, 16):
+        kernel = kernel_from_text(TURNED.strip().format(n=n, m=m, dtype=dtype))
+        x, y = (np.zeros(b.shape, b.type.dtype) for b in kernel.params)
+        x[...] = np.random.default_rng(0).integers(0, 2 if dtype == "bool" else 99, x.shape)
+        check(Case(kernel, (x, y)))
+
+
+@pytest.mark.parametrize(("dtype", "n", "shuffles"), [("f32", 16, 64), ("f64", 8, 24), ("i32", 8, 24), ("f32", 4, 8)])
+def test_a_tile_is_turned_in_few_shuffles(dtype: str, n: int, shuffles: int):
+    """n vectors in log2(n) steps."""
+    program = program_of(kernel_from_text(TURNED.strip().format(n=n, m=n, dtype=dtype)), FUNCTIONS)
+    assert emit_module(program, TARGETS["host"]).count("shufflevector") == shuffles or TARGETS["host"].vector_bytes < 64
+
+
 # Every operation on lesser targets.
 
 LESSER = [name for name in TARGETS if name != "host"]
