@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,9 +18,11 @@ from graphc.capture import bound, capture
 from graphc.codegen.callable import SYMBOL, emit_caller, symbols
 from graphc.codegen.jit import Machine, assembly
 from graphc.codegen.module import emit_module
+from graphc.codegen.profiled import ProfiledEntry
 from graphc.errors import ArgumentError
 from graphc.guards import EagerRunner, NaNGuard, cells_of
 from graphc.inspect.explain import Explanation
+from graphc.inspect.profile import Profile
 from graphc.ir.graph import Graph
 from graphc.ir.groups import Group
 from graphc.ir.journal import Journal
@@ -28,17 +30,20 @@ from graphc.ir.loop_text import program_text
 from graphc.ir.text import to_text
 from graphc.lower.cost import Cost, program_cost
 from graphc.lower.program import Lowered, lower
+from graphc.nest import flatten
 from graphc.options import Options, checked_options, is_set
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
 from graphc.passes.rematerialize import rematerialize
+from graphc.peaks import peaks
 from graphc.pipeline import RULES, optimize, print_if_asked, run_pass
+from graphc.profiling import profile
 from graphc.proof.kernels import Finish, ProvenRunner, exposed, spoiled
-from graphc.runtime.callpath import reads_arrays, works
+from graphc.runtime.callpath import MAX_VALUES, Path, reads_arrays, works
 from graphc.runtime.executable import Executable, Runner, Specialization
 from graphc.runtime.inputs import InputSpec
 from graphc.runtime.native import NativeRunner, Signature
-from graphc.runtime.state import Cell, aligned_empty, share_lock
+from graphc.runtime.state import Cell, aligned_empty, holding, share_lock
 from graphc.target import host
 from graphc.tensor import Tensor, Variable
 
@@ -161,7 +166,7 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
     seconds = dict(journal.seconds)
     if is_set("GRAPHC_TIME"):
         sys.stderr.write(_times(graph.name, journal))
-    stages = {
+    stages: dict[str, Callable[..., Any]] = {
         "optimized": lambda: optimized,
         "fused": lambda: "\n".join(map(str, groups)),
         "kernels": lambda: program_text(code.lowered.program),
@@ -169,6 +174,7 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
         "asm": lambda: assembly(code.llvm, host()),
         "cost": lambda: code.cost,
         "explain": lambda: _explained(source, sizes, options, code.cost, seconds),
+        "profile": lambda arrays: _profiled(graph.name, sizes, prepared, code, arrays),
     }
     return Specialization(sizes, runner, time.perf_counter() - start, stages)
 
@@ -203,6 +209,37 @@ def _explained(
         cost,
         seconds,
     )
+
+
+def _profiled(
+    name: str, sizes: Mapping[str, int], prepared: Graph, code: _Code, arrays: Sequence[np.ndarray[Any, Any]]
+) -> Profile:
+    """Measure the code on copies of its variables."""
+    cells = cells_of(prepared)
+    copies = [aligned_empty(c.array.shape, c.array.dtype) for c in cells]
+    with holding(cells):
+        values = [c.array.copy() for c in cells]
+
+    def reset() -> None:
+        for copy, value in zip(copies, values, strict=True):
+            copy[...] = value
+
+    program = code.lowered.program
+    machine = Machine(emit_module(program, host(), ProfiledEntry), program.name, host())
+    timed = replace(code, machine=machine).runner(copies, further=1)
+    call = _direct(prepared, code.runner(copies), [a.shape for a in arrays])
+    return profile(name, sizes, code.lowered, call, timed, reset, arrays, peaks())
+
+
+def _direct(graph: Graph, runner: NativeRunner, shapes: Sequence[tuple[int, ...]]) -> Callable[..., Any]:
+    """Return what calls code as users do."""
+    served, entry = caller(), runner.entry(shapes)
+    if served is None or entry is None or len(graph.inputs) + len(graph.outputs) > MAX_VALUES:
+        return lambda *arrays: runner.run(arrays)
+    specs = [InputSpec(n.attrs["name"], n.tensor_type, None) for n in graph.inputs]
+    path = Path(specs, flatten([0] * len(graph.outputs))[1], lambda *arrays: runner.run(arrays))
+    path.add(entry)
+    return path.callable(served.address)
 
 
 def _times(name: str, journal: Journal) -> str:

@@ -36,8 +36,21 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "pipeline": ("ir", "passes", "options"),
     "guards": ("ir", "capture", "eager", "options", "runtime"),
     "inspect": ("ir", "lower.cost"),
+    "peaks": ("ir", "codegen", "target"),
+    "profiling": ("ir", "lower", "codegen", "runtime", "inspect", "peaks"),
     "proof": ("ir", "eager", "inspect.formulas", "runtime.state"),
-    "compiler": (*TENSOR, *STAGES, "proof", "passes", "lower", "codegen", "runtime", "target"),
+    "compiler": (
+        *TENSOR,
+        *STAGES,
+        "proof",
+        "passes",
+        "lower",
+        "codegen",
+        "runtime",
+        "target",
+        "peaks",
+        "profiling",
+    ),
     "transforms": USER,
 }
 """What each room may import besides errors and itself. A room that is not listed is made of Tensors: see USER."""

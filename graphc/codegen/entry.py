@@ -28,6 +28,9 @@ MEMCPY_DECLARATION = f"declare void {MEMCPY}(ptr, ptr, i64, i1)"
 class EntryEmitter:
     """The entry point under way; `constants` and `declarations` are what it needs besides."""
 
+    parameters = "ptr %slots, ptr %failure"
+    table_steps = TABLE_STEPS
+
     def __init__(self, program: Program, symbols: dict[Kernel, str]) -> None:
         self.program = program
         self.symbols = symbols
@@ -47,7 +50,7 @@ class EntryEmitter:
         """Return the lines of the entry point, and of the functions that its tables name."""
         self._steps(self.program.steps, ())
         self.lines.append("  ret i32 0")
-        head = [f"define i32 @{self.program.name}(ptr %slots, ptr %failure) nounwind {{", "entry:"]
+        head = [f"define i32 @{self.program.name}({self.parameters}) nounwind {{", "entry:"]
         others = [line for lines in self.row_functions.values() for line in lines]
         return [*others, *head, *self.base_lines, *self.lines, "}"]
 
@@ -64,7 +67,7 @@ class EntryEmitter:
         for _, run in groupby(steps, lambda s: isinstance(s, Repeat)):
             together = list(run)
             straight = [s for s in together if not isinstance(s, Repeat)]
-            if len(straight) >= TABLE_STEPS:
+            if len(straight) >= self.table_steps:
                 self._table(straight, counters)
                 continue
             for step in together:

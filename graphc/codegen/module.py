@@ -9,7 +9,7 @@ from graphc.ir.loops import Kernel, Program
 from graphc.target import Target
 
 
-def emit_module(program: Program, target: Target) -> str:
+def emit_module(program: Program, target: Target, entry_emitter: type[EntryEmitter] = EntryEmitter) -> str:
     """Return the LLVM IR of a program."""
     declarations: dict[str, None] = {}
     lines: list[str] = []
@@ -24,7 +24,7 @@ def emit_module(program: Program, target: Target) -> str:
         body, needed = emit_kernel(kernel, symbol, target, program.functions)
         lines += [f"; {kernel.name}", *body, ""]
         declarations.update(dict.fromkeys(needed))
-    entry = EntryEmitter(program, symbols)
+    entry = entry_emitter(program, symbols)
     lines += entry.emit()
     head = [f'target triple = "{target.triple}"', ""]
     return "\n".join([*head, *lines, "", *entry.constants, *sorted({**declarations, **entry.declarations}), ""])

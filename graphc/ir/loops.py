@@ -301,6 +301,15 @@ class Program:
     functions: Mapping[tuple[str, np.dtype[Any]], Function] = field(default_factory=dict)
 
 
+def leaf_steps(steps: Iterable[Step]) -> Iterator[Call | Copy]:
+    """Yield what steps are made of, in order."""
+    for step in steps:
+        if isinstance(step, Repeat):
+            yield from leaf_steps(step.steps)
+        else:
+            yield step
+
+
 def const(value: Any, dtype: np.dtype[Any] = INT64) -> Const:
     return Const(dtype.type(value).item(), dtype)
 

@@ -79,7 +79,7 @@ class _Counts:
                 self.steps(step.steps, times * step.extent)
             elif isinstance(step, Call):
                 if step.kernel not in self._of_kernel:
-                    self._of_kernel[step.kernel] = _operations(step.kernel.body)
+                    self._of_kernel[step.kernel] = operations(step.kernel.body)
                 flops, transcendentals = self._of_kernel[step.kernel]
                 self.flops += times * flops
                 self.transcendentals += times * transcendentals
@@ -100,10 +100,10 @@ class _Counts:
         return max(work, traffic) + LAUNCH_CYCLES
 
 
-def _operations(stmt: Stmt) -> tuple[int, int]:
+def operations(stmt: Stmt) -> tuple[int, int]:
     """Return the flops and transcendentals of a statement."""
     if isinstance(stmt, For):
-        flops, transcendentals = _operations(stmt.body)
+        flops, transcendentals = operations(stmt.body)
         return stmt.extent * flops, stmt.extent * transcendentals
     flops = int(isinstance(stmt, Accumulate) and stmt.buffer.type.dtype.kind == "f")
     transcendentals = 0
@@ -114,6 +114,6 @@ def _operations(stmt: Stmt) -> tuple[int, int]:
             else:
                 transcendentals += 1
     for part in substatements(stmt):
-        inner = _operations(part)
+        inner = operations(part)
         flops, transcendentals = flops + inner[0], transcendentals + inner[1]
     return flops, transcendentals

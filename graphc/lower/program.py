@@ -28,11 +28,13 @@ from graphc.target import Target
 
 @dataclass(frozen=True)
 class Lowered:
-    """A program, the places where it can fail, and how near its arena is to the least possible size."""
+    """A program, the places where it can fail, how near its arena is to the least possible size, and which group each
+    call of a kernel is for."""
 
     program: Program
     sites: tuple[Site, ...]
     live_bytes: int
+    groups: Mapping[Call, Group]
 
 
 def lower(graph: Graph, groups: Sequence[Group], target: Target) -> Lowered:
@@ -60,6 +62,8 @@ class _Lowering:
         self.kernels: dict[Kernel, None] = {}
         self.shared = SharedKernels(self._group)
         self.sites: list[Site] = []
+        self.group_of: dict[Launch, Group] = {}
+        self.groups: dict[Call, Group] = {}
 
     def run(self, groups: Sequence[Group]) -> Lowered:
         graph = self.graph
@@ -86,7 +90,7 @@ class _Lowering:
             arena_bytes=arena.nbytes,
             functions=FUNCTIONS,
         )
-        return Lowered(program, tuple(self.sites), arena.needed or 0)
+        return Lowered(program, tuple(self.sites), arena.needed or 0, self.groups)
 
     # One level: the program itself, or the body of a loop.
 
@@ -141,7 +145,9 @@ class _Lowering:
         if group.kind is GroupKind.REGION:
             assert group.hero is not None
             return [Loop(group.hero, group.hero.attrs["body"])]
-        return self.shared.launches(group)
+        launches = self.shared.launches(group)
+        self.group_of.update(dict.fromkeys(launches, group))
+        return launches
 
     def _group(self, group: Group) -> list[Launch]:
         """Lower a group that is like none before."""
@@ -245,7 +251,9 @@ class _Lowering:
         self.kernels[work.kernel] = None
         first = len(self.sites)
         self.sites += work.sites
-        return Call(work.kernel, slots, tuple(range(first, len(self.sites))))
+        call = Call(work.kernel, slots, tuple(range(first, len(self.sites))))
+        self.groups[call] = self.group_of[work]
+        return call
 
 
 def _is_empty(node: Node) -> bool:

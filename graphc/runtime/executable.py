@@ -16,6 +16,7 @@ from graphc.runtime.inputs import InputSpec, arrange, check_shape, convert, is_r
 
 if TYPE_CHECKING:
     from graphc.inspect.explain import Explanation
+    from graphc.inspect.profile import Profile
     from graphc.lower.cost import Cost
 
 Array = np.ndarray[Any, Any]
@@ -47,7 +48,7 @@ class Specialization:
     """Code for one set of sizes, and what is known about how it was made."""
 
     def __init__(
-        self, sizes: Mapping[str, int], runner: Runner, seconds: float, stages: Mapping[str, Callable[[], Any]]
+        self, sizes: Mapping[str, int], runner: Runner, seconds: float, stages: Mapping[str, Callable[..., Any]]
     ):
         self.sizes = dict(sizes)
         self.runner = runner
@@ -133,6 +134,13 @@ class Executable:
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         """Serve a call that the machine code does not: convert arguments, make code for new sizes, wait, or raise."""
+        arrays, found = self._prepared(args, kwargs)
+        found.last_call = self._path.tick()
+        outputs = found.runner.run(arrays)
+        return self._structure.unflatten([a if a.ndim else a[()] for a in outputs])
+
+    def _prepared(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[list[Array], Specialization]:
+        """Return the arguments as arrays that code can take, and the code for their sizes."""
         specs = self._inputs
         if kwargs or len(args) != len(specs):
             args = tuple(arrange(specs, args, kwargs, self.name))
@@ -143,9 +151,7 @@ class Executable:
             for spec, array in zip(specs, arrays, strict=True):
                 check_shape(spec, array)
             found = self._specialization(measure(specs, arrays), shapes)
-        found.last_call = self._path.tick()
-        outputs = found.runner.run(arrays)
-        return self._structure.unflatten([a if a.ndim else a[()] for a in outputs])
+        return arrays, found
 
     def specialize(self, **sizes: int) -> Specialization:
         """Make the code for these sizes of the symbolic dimensions now, rather than at the first call.
@@ -239,6 +245,24 @@ class Executable:
         """
         found: Explanation = self._stage("explain")
         return found
+
+    def profile(self, *args: Any, **kwargs: Any) -> Profile:
+        """Measure where the time of a call with these arguments goes: print it, or see `kernels` and `save_trace`.
+
+        Calls are repeated for about half a second on copies of the variables, which keep their values. For each kernel
+        it tells the time, its share, operations and bytes a second, how near that is to what the machine can do, and
+        the lines of the program that it comes from. Raises as a call does.
+
+        >>> x = gx.placeholder((1000,), name="x")
+        >>> print(gx.compile([x], gx.sum(gx.exp(x)), name="f").profile(np.ones(1000, np.float32)))  # doctest: +ELLIPSIS
+        f: one call takes ... us
+        ...
+        """
+        arrays, found = self._prepared(args, kwargs)
+        if "profile" not in found.stages:
+            raise ArgumentError(f"profile: {self.name} runs on the eager backend, which has no kernels to time")
+        made: Profile = found.stages["profile"](arrays)
+        return made
 
     def _stage(self, stage: str) -> Any:
         latest = max(self.specializations, key=lambda s: s.last_call, default=None)

@@ -72,9 +72,11 @@ class NativeRunner:
         locked: Sequence[Cell],
         finish: Callable[[Sequence[Array], Sequence[Array]], Sequence[Array]] | None = None,
         allocate: Callable[[Any, np.dtype[Any]], Array] = np.empty,
+        further: int = 0,
     ) -> None:
         """`state` is what the code reads and writes, `locked` whose lock a call holds, also during `finish`, which
-        gets the inputs and outputs and returns what the caller shall have. `allocate` makes an output."""
+        gets the inputs and outputs and returns what the caller shall have. `allocate` makes an output. `further` is
+        how many arguments the entry point takes besides the slots and the failure."""
         self._machine = machine
         self._signature = signature
         self._locked = tuple(locked)
@@ -84,7 +86,7 @@ class NativeRunner:
         # CFUNCTYPE lets other threads run during the call, PYFUNCTYPE does not and is quicker to enter.
         self._releases = signature.seconds > RELEASE_SECONDS
         prototype = ctypes.CFUNCTYPE if self._releases else ctypes.PYFUNCTYPE
-        self._entry = prototype(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(machine.address)
+        self._entry = prototype(ctypes.c_int32, *[ctypes.c_void_p] * (2 + further))(machine.address)
         self._outputs = [(t.shape, t.dtype) for t in signature.outputs]
         self._first_output = inputs
         self._first_state = inputs + len(self._outputs)
@@ -113,8 +115,11 @@ class NativeRunner:
         found = self._sites[site]
         raise OutOfBoundsError(found.message(value), found.location)
 
-    def run(self, arrays: Sequence[Array]) -> Sequence[Array]:
-        """Return the outputs; variables have their new values. Raises OutOfBoundsError with nothing changed."""
+    def run(self, arrays: Sequence[Array], *further: ctypes.c_void_p) -> Sequence[Array]:
+        """Return the outputs; variables have their new values. Raises OutOfBoundsError with nothing changed.
+
+        `further` arguments are for entry points that take more than the slots and the failure.
+        """
         try:
             frame = self._frames.pop()
         except IndexError:
@@ -129,7 +134,7 @@ class NativeRunner:
             outputs.append(output)
         lock = acquire(self._locked[0]) if self._locked else None
         try:
-            if self._entry(slots, frame.failure):
+            if self._entry(slots, frame.failure, *further):
                 self.fail(frame.failure[0], frame.failure[1])
             return outputs if self._finish is None else self._finish(arrays, outputs)
         finally:
