@@ -210,6 +210,7 @@ from graphc.errors import (
 )
 from graphc.options import Options
 from graphc.runtime.executable import Executable
+from graphc.runtime.pool import get_threads, set_threads
 from graphc.tensor import (
     Tensor,
     Variable,
@@ -317,6 +318,7 @@ __all__ = [
     "floor_divide",
     "full",
     "full_like",
+    "get_threads",
     "gradients",
     "greater",
     "greater_equal",
@@ -389,6 +391,7 @@ __all__ = [
     "roll",
     "round",
     "scan",
+    "set_threads",
     "sigmoid",
     "sign",
     "signbit",

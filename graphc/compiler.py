@@ -16,8 +16,10 @@ import numpy as np
 
 from graphc.capture import bound, capture
 from graphc.codegen.callable import SYMBOL, emit_caller, symbols
+from graphc.codegen.environment import can_flush
 from graphc.codegen.jit import Machine, assembly
 from graphc.codegen.module import emit_module
+from graphc.codegen.pool import emit_pool
 from graphc.codegen.profiled import ProfiledEntry
 from graphc.errors import ArgumentError
 from graphc.guards import EagerRunner, NaNGuard, cells_of
@@ -43,6 +45,7 @@ from graphc.runtime.callpath import MAX_VALUES, Path, reads_arrays, works
 from graphc.runtime.executable import Executable, Runner, Specialization
 from graphc.runtime.inputs import InputSpec
 from graphc.runtime.native import NativeRunner, Signature
+from graphc.runtime.pool import POOL
 from graphc.runtime.state import Cell, aligned_empty, holding, share_lock
 from graphc.target import host
 from graphc.tensor import Tensor, Variable
@@ -78,6 +81,8 @@ def compile(
     options = checked_options(options)
     if backend not in ("llvm", "eager"):
         raise ArgumentError(f"compile: backend must be 'llvm' or 'eager', got {backend!r}")
+    if options.flush_denormals and backend == "llvm" and not can_flush(host()):
+        raise ArgumentError(f"compile: flush_denormals is for x86-64 and AArch64, this machine is {host().triple}")
     captured = capture(inputs, outputs, updates, givens, name)
     graph = captured.graph
     share_lock(cells_of(graph))
@@ -137,14 +142,16 @@ class _Code:
         return NativeRunner(self.machine, signature, arrays, sites, inputs, locked=locked, **options)
 
 
-def _code(prepared: Graph, groups: Sequence[Group], journal: Journal) -> _Code:
+def _code(prepared: Graph, groups: Sequence[Group], options: Options, journal: Journal) -> _Code:
     with journal.timed("lower"):
-        lowered = lower(prepared, groups, host())
+        lowered = lower(prepared, groups, host(), options.threads)
     program = lowered.program
     with journal.timed("emit"):
-        llvm = emit_module(program, host())
+        llvm = emit_module(program, host(), flush_denormals=options.flush_denormals and not options.verify)
     with journal.timed("llvm"):
         machine = Machine(llvm, program.name, host())
+        if lowered.threads > 1:
+            POOL.prepare(lambda: Machine(emit_pool(host()), "pool", host()))
     return _Code(lowered, llvm, machine, program_cost(program, lowered.live_bytes, host()))
 
 
@@ -155,11 +162,11 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
     # To look at new values before they count, compute them as outputs.
     source = Graph(known.inputs, known.results, (), known.name) if options.check_nan else known
     optimized, prepared, groups = prepare(source, options, journal)
-    code = _code(prepared, groups, journal)
+    code = _code(prepared, groups, options, journal)
     finish = NaNGuard(known) if options.check_nan else None
     runner: Runner
     if options.verify:
-        runner = _proven(known, prepared, groups, journal, code, finish)
+        runner = _proven(known, prepared, groups, options, journal, code, finish)
     else:
         locked = cells_of(known if options.check_nan else prepared)
         runner = code.runner([c.array for c in cells_of(prepared)], locked, finish=finish)
@@ -174,17 +181,23 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
         "asm": lambda: assembly(code.llvm, host()),
         "cost": lambda: code.cost,
         "explain": lambda: _explained(source, sizes, options, code.cost, seconds),
-        "profile": lambda arrays: _profiled(graph.name, sizes, prepared, code, arrays),
+        "profile": lambda arrays: _profiled(graph.name, sizes, prepared, options, code, arrays),
     }
     return Specialization(sizes, runner, time.perf_counter() - start, stages)
 
 
 def _proven(
-    known: Graph, prepared: Graph, groups: Sequence[Group], journal: Journal, code: _Code, finish: Finish | None
+    known: Graph,
+    prepared: Graph,
+    groups: Sequence[Group],
+    options: Options,
+    journal: Journal,
+    code: _Code,
+    finish: Finish | None,
 ) -> ProvenRunner:
     """Return a runner that compares rewrites and kernels with the reference, on copies of the variables."""
     shown = exposed(prepared, groups)
-    plain = _code(shown, groups, Journal())
+    plain = _code(shown, groups, options, Journal())
     state = {v: aligned_empty(v.shape, v.dtype) for v in prepared.variables}
     program = code.runner(list(state.values()), allocate=spoiled)
     beside = plain.runner([state[v] for v in shown.variables], allocate=spoiled)
@@ -212,7 +225,12 @@ def _explained(
 
 
 def _profiled(
-    name: str, sizes: Mapping[str, int], prepared: Graph, code: _Code, arrays: Sequence[np.ndarray[Any, Any]]
+    name: str,
+    sizes: Mapping[str, int],
+    prepared: Graph,
+    options: Options,
+    code: _Code,
+    arrays: Sequence[np.ndarray[Any, Any]],
 ) -> Profile:
     """Measure the code on copies of its variables."""
     cells = cells_of(prepared)
@@ -225,7 +243,8 @@ def _profiled(
             copy[...] = value
 
     program = code.lowered.program
-    machine = Machine(emit_module(program, host(), ProfiledEntry), program.name, host())
+    llvm = emit_module(program, host(), ProfiledEntry, flush_denormals=options.flush_denormals)
+    machine = Machine(llvm, program.name, host())
     timed = replace(code, machine=machine).runner(copies, further=1)
     call = _direct(prepared, code.runner(copies), [a.shape for a in arrays])
     return profile(name, sizes, code.lowered, call, timed, reset, arrays, peaks())

@@ -19,8 +19,13 @@ from graphc.errors import ArgumentError
 class Options:
     """How to compile. All off by default: results are then those of the eager backend up to rounding of sums.
 
-    threads          at most this many threads for one call; None: as many as the process may use (so far, one is used)
+    threads          at most this many threads for one call; None: as many as `gx.set_threads` allows. Results do not
+                     depend on the number
     fast_math        allow rewrites that may change rounding, NaN, infinity or the sign of zero
+    flush_denormals  let native code take numbers below the smallest normal one (1.2e-38 in float32, 2.2e-308 in
+                     float64) for zero, in what it reads and in what it computes, also inside of functions: they can
+                     make a loop 20 to 100 times slower. The rest of the process keeps them, and so do the eager
+                     backend, constants that are computed in advance, and `verify`
     check_nan        raise, naming the operation and its line, when a call produces a NaN; variables keep their values
     verify           check the compiler on the data of the calls (also: GRAPHC_VERIFY=1): the invariants of the program
                      after every pass; at the first call for each set of sizes, the value of everything that a pass
@@ -31,12 +36,19 @@ class Options:
 
     threads: int | None = None
     fast_math: bool = False
+    flush_denormals: bool = False
     check_nan: bool = False
     verify: bool = False
 
     def __post_init__(self) -> None:
-        if self.threads is not None and (not isinstance(self.threads, int) or self.threads < 1):
-            raise ArgumentError(f"Options: threads must be a positive int or None, got {self.threads!r}")
+        checked_threads("Options: threads", self.threads)
+
+
+def checked_threads(what: str, count: int | None) -> int | None:
+    """Return a number of threads, or None for as many as the process may use. Raises ArgumentError."""
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+        raise ArgumentError(f"{what} must be a positive int or None, got {count!r}")
+    return count
 
 
 def checked_options(options: Options | None) -> Options:

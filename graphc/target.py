@@ -6,17 +6,21 @@ Every decision about speed follows from these facts and from shapes, never from 
 from __future__ import annotations
 
 import glob
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 
 import llvmlite.binding as llvm
+
+from graphc.cores import available_cores
 
 LAUNCH_CYCLES = 60.0
 """Cycles to call a kernel, enter its loops and finish what does not fill a vector."""
 
 FUNCTION_CYCLES = 15.0
 """Cycles of a polynomial of some 15 to 30 instructions on one vector: exp, log, tanh, ..."""
+
+SHARE_CYCLES = 1500.0
+"""The least work that is worth handing to another thread: it takes some 300 cycles, and as many cache lines to move."""
 
 USUAL_CLOCK = 3e9
 """Cycles a second where the system does not say."""
@@ -30,7 +34,7 @@ class Target:
     """What code generation and scheduling need to know of a machine.
 
     Sizes are in bytes. `vector_bytes` is the widest vector register, `vector_registers` how many there are;
-    `clock` is in cycles a second.
+    `clock` is in cycles a second, `share_cycles` the least work for which a kernel takes one more thread.
     """
 
     triple: str
@@ -43,6 +47,7 @@ class Target:
     l2_bytes: int
     cores: int
     clock: float = USUAL_CLOCK
+    share_cycles: float = SHARE_CYCLES
 
     @property
     def row_bytes(self) -> int:
@@ -84,13 +89,9 @@ def host() -> Target:
         has_fma=bool(has.get("fma")) or is_arm,
         l1_bytes=_cache_bytes(1, 32 << 10),
         l2_bytes=_cache_bytes(2, 512 << 10),
-        cores=_available_cores(),
+        cores=available_cores(),
         clock=_clock(),
     )
-
-
-def _available_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _clock() -> float:

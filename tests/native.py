@@ -26,6 +26,7 @@ from graphc.passes.canonicalize import canonicalize
 from graphc.passes.empty import replace_empty
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
+from graphc.runtime.pool import POOL
 from graphc.target import Target, host
 
 Array = np.ndarray[Any, Any]
@@ -89,9 +90,11 @@ class LoweredGraph:
 class NativeGraph(LoweredGraph):
     """A graph of static shapes as machine code."""
 
-    def __init__(self, graph: Graph, target: Target | None = None) -> None:
+    def __init__(self, graph: Graph, target: Target | None = None, pool: int = POOL.address) -> None:
+        """`pool` is the address of the header of the thread pool to use."""
         target = target or host()
         super().__init__(graph, target)
+        self.pool = pool
         self.machine = Machine(emit_module(self.program, target), self.program.name, target)
 
     def __call__(self, inputs: Sequence[Array], variables: Mapping[Node, Array] | None = None) -> tuple[Array, ...]:
@@ -104,7 +107,7 @@ class NativeGraph(LoweredGraph):
         constants = [_holding(c) for c in program.constants]
         arena = _Memory((-(-program.arena_bytes // 64) * 64,), np.dtype(np.uint8))
         memories = [*given, *outputs, *state.values(), *constants, arena]
-        failure = _run(self.machine, memories)
+        failure = _run(self.machine, memories, self.pool)
         for memory, before in zip([*given, *constants], [*inputs, *program.constants], strict=True):
             assert memory.array.tobytes() == np.asarray(before, memory.array.dtype).tobytes(), "an operand was written"
         if failure is not None:
@@ -153,8 +156,8 @@ def run_natively(kernel: Kernel, arrays: Sequence[Array], functions: Functions, 
     return failure
 
 
-def _run(machine: Machine, memories: Sequence[_Memory]) -> Failure | None:
-    slots = (ctypes.c_void_p * len(memories))(*[m.address for m in memories])
+def _run(machine: Machine, memories: Sequence[_Memory], pool: int = POOL.address) -> Failure | None:
+    slots = (ctypes.c_void_p * (len(memories) + 1))(*[m.address for m in memories], pool)
     failure = (ctypes.c_int64 * 2)()
     entry: Callable[..., int] = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(machine.address)
     failed = entry(slots, failure)

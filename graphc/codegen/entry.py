@@ -2,13 +2,15 @@
 
     i32 NAME(ptr slots, ptr failure)
 
-`slots` points to the addresses of the inputs, outputs, states, constants and the arena, in this order. The result is 0,
-or 1 when a Check failed; then failure[0] is its site in the program and failure[1] the value it carries.
+`slots` points to the addresses of the inputs, outputs, states, constants, the arena, and the header of the thread pool,
+in this order. The result is 0, or 1 when a Check failed; then failure[0] is its site in the program and failure[1] the
+value it carries.
 
 Few steps in a row are straight code. Many would cost LLVM more time than all kernels: they become a loop over a table,
 in which a row is a function and numbers for it. The numbers are where the step's sites begin in the table of sites,
 then for each array its slot, its offset, and its bytes per iteration of each loop around the table; then the iterations
-of a kernel that takes a range of them, or the bytes of a copy. The function finds the addresses and calls the kernel.
+of a kernel that takes a range of them, and what the pool needs to divide them, or the bytes of a copy. The function
+finds the addresses and calls the kernel.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, groupby
 
+from graphc.codegen.division import divide_function, divided_call, share_function
 from graphc.ir.loops import Call, Check, Copy, Kernel, Program, Region, Repeat, Slot, Step, walk
 
 TABLE_STEPS = 24
@@ -31,18 +34,22 @@ class EntryEmitter:
     parameters = "ptr %slots, ptr %failure"
     table_steps = TABLE_STEPS
 
-    def __init__(self, program: Program, symbols: dict[Kernel, str]) -> None:
+    def __init__(self, program: Program, symbols: dict[Kernel, str], name: str) -> None:
         self.program = program
+        self.name = name
         self.symbols = symbols
         self.can_fail = {k: any(isinstance(s, Check) for s in walk(k.body)) for k in program.kernels}
         counts = (len(program.inputs), len(program.outputs), len(program.state), len(program.constants), 1)
         self.first_slot = dict(zip(Region, accumulate(counts, initial=0), strict=False))
+        self.pool_slot = sum(counts)
         self.lines: list[str] = []
         self.bases: dict[int, str] = {}
         self.base_lines: list[str] = []
         self.constants: list[str] = []
         self.declarations: dict[str, None] = {}
         self.row_functions: dict[str, list[str]] = {}
+        self.share_functions: dict[str, list[str]] = {}
+        self.most_addresses = 0
         self.label = "entry"
         self._count = 0
 
@@ -50,8 +57,13 @@ class EntryEmitter:
         """Return the lines of the entry point, and of the functions that its tables name."""
         self._steps(self.program.steps, ())
         self.lines.append("  ret i32 0")
-        head = [f"define i32 @{self.program.name}({self.parameters}) nounwind {{", "entry:"]
-        others = [line for lines in self.row_functions.values() for line in lines]
+        head = [f"define i32 {self.name}({self.parameters}) nounwind {{", "entry:"]
+        if self.most_addresses:
+            head.append(_room_for(self.most_addresses))
+        functions = [*self.share_functions.values(), *self.row_functions.values()]
+        if self.share_functions:
+            functions.insert(0, divide_function(self.pool_slot))
+        others = [line for lines in functions for line in lines]
         return [*others, *head, *self.base_lines, *self.lines, "}"]
 
     def _fresh(self) -> str:
@@ -108,15 +120,26 @@ class EntryEmitter:
         return address
 
     def _call(self, step: Call, counters: tuple[str, ...]) -> None:
-        args = [f"ptr {self._address(slot, counters)}" for slot in step.args]
-        if step.kernel.ways is not None:
-            args += ["i64 0", f"i64 {step.kernel.ways}"]
-        call = f"call i32 {self.symbols[step.kernel]}({', '.join([*args, 'ptr %failure'])})"
+        kernel, addresses = self.symbols[step.kernel], [self._address(slot, counters) for slot in step.args]
+        if step.threads > 1:
+            self.most_addresses = max(self.most_addresses, len(addresses))
+            self._share(step)
+            lines, call = divided_call(kernel, addresses, f"%{self._fresh()}", [str(n) for n in _size(step)])
+            self.lines += lines
+        else:
+            args = [f"ptr {a}" for a in addresses]
+            args += [] if step.kernel.ways is None else ["i64 0", f"i64 {step.kernel.ways}"]
+            call = f"call i32 {kernel}({', '.join([*args, 'ptr %failure'])})"
         if not self.can_fail[step.kernel]:
             self.lines.append(f"  {call}")
             return
         table = self._numbers("sites", step.sites)
         self._leave_if(self._define(call), lambda: table)
+
+    def _share(self, step: Call) -> None:
+        kernel = self.symbols[step.kernel]
+        if kernel not in self.share_functions:
+            self.share_functions[kernel] = share_function(kernel, len(step.args))
 
     def _leave_if(self, failed: str, sites: Callable[[], str]) -> None:
         """Return 1 where a call failed; sites() is the address of the program's sites in the order of the kernel's."""
@@ -202,9 +225,12 @@ class EntryEmitter:
     def _row_function(self, step: Call | Copy, depth: int) -> str:
         """Return the function that runs steps like this one from rows of a table within `depth` loops."""
         kernel = self.symbols[step.kernel] if isinstance(step, Call) else "@copy"
-        name = f"{kernel}.row{depth}"
+        sizes = len(_size(step))
+        name = f"{kernel}.row{depth}.{sizes}"
+        if isinstance(step, Call) and step.threads > 1:
+            self._share(step)
         if name not in self.row_functions:
-            self.row_functions[name] = _row_function(name, kernel, len(_slots(step)), depth, bool(_size(step)))
+            self.row_functions[name] = _row_function(name, kernel, len(_slots(step)), depth, sizes)
             self.declarations.update({MEMCPY_DECLARATION: None} if isinstance(step, Copy) else {})
         return name
 
@@ -214,13 +240,22 @@ def _slots(step: Call | Copy) -> tuple[Slot, ...]:
 
 
 def _size(step: Call | Copy) -> list[int]:
-    """Return the iterations of a kernel that takes a range of them, or the bytes of a copy."""
-    size = step.nbytes if isinstance(step, Copy) else step.kernel.ways
-    return [] if size is None else [size]
+    """Return the iterations of a kernel that takes a range of them, and if they may be divided what the pool needs for
+    it; or the bytes of a copy."""
+    if isinstance(step, Copy):
+        return [step.nbytes]
+    if step.kernel.ways is None:
+        return []
+    return [step.kernel.ways, *([step.threads, step.nanoseconds] if step.threads > 1 else [])]
 
 
-def _row_function(name: str, kernel: str, arrays: int, depth: int, has_size: bool) -> list[str]:
-    """Return the lines of a function that finds addresses in a row and calls a kernel, or copies."""
+def _room_for(addresses: int) -> str:
+    return f"  %args = alloca [{addresses} x ptr]"
+
+
+def _row_function(name: str, kernel: str, arrays: int, depth: int, sizes: int) -> list[str]:
+    """Return the lines of a function that finds addresses in a row and calls a kernel, or copies; `sizes` is how many
+    numbers the row ends with."""
     counters = "".join(f", i64 %c{d}" for d in range(depth))
     lines = [f"define internal i32 {name}(ptr %slots, ptr %row{counters}, ptr %failure) nounwind {{"]
 
@@ -228,7 +263,7 @@ def _row_function(name: str, kernel: str, arrays: int, depth: int, has_size: boo
         lines.extend([f"  %p{k} = getelementptr i64, ptr %row, i64 {k}", f"  %n{k} = load i64, ptr %p{k}"])
         return f"%n{k}"
 
-    args = []
+    addresses = []
     for k in range(1, 1 + arrays * (2 + depth), 2 + depth):
         lines += [f"  %s{k} = getelementptr ptr, ptr %slots, i64 {number(k)}", f"  %b{k} = load ptr, ptr %s{k}"]
         lines += [f"  %a{k} = getelementptr i8, ptr %b{k}, i64 {number(k + 1)}"]
@@ -237,11 +272,14 @@ def _row_function(name: str, kernel: str, arrays: int, depth: int, has_size: boo
             lines += [f"  %m{at} = mul i64 %c{d}, {number(at)}"]
             lines += [f"  %a{at} = getelementptr i8, ptr {address}, i64 %m{at}"]
             address = f"%a{at}"
-        args.append(f"ptr {address}")
-    size = number(1 + arrays * (2 + depth)) if has_size else ""
+        addresses.append(address)
+    args = [f"ptr {a}" for a in addresses]
+    ends = [number(k) for k in range(1 + arrays * (2 + depth), 1 + arrays * (2 + depth) + sizes)]
     if kernel == "@copy":
-        lines += [f"  call void {MEMCPY}({', '.join(args)}, i64 {size}, i1 false)", "  ret i32 0", "}"]
-    else:
-        args += ["i64 0", f"i64 {size}"] if has_size else []
-        lines += [f"  %failed = call i32 {kernel}({', '.join([*args, 'ptr %failure'])})", "  ret i32 %failed", "}"]
-    return lines
+        return [*lines, f"  call void {MEMCPY}({', '.join(args)}, i64 {ends[0]}, i1 false)", "  ret i32 0", "}"]
+    call = f"call i32 {kernel}({', '.join([*args, *[f'i64 0, i64 {n}' for n in ends], 'ptr %failure'])})"
+    if sizes > 1:
+        lines.insert(1, _room_for(arrays))
+        stores, call = divided_call(kernel, addresses, "%t", ends)
+        lines += stores
+    return [*lines, f"  %failed = {call}", "  ret i32 %failed", "}"]

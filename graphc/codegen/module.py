@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from graphc.codegen.entry import EntryEmitter
+from graphc.codegen.environment import flushing
 from graphc.codegen.kernel import emit_kernel
 from graphc.ir.intern import code_key
 from graphc.ir.loops import Kernel, Program
 from graphc.target import Target
 
 
-def emit_module(program: Program, target: Target, entry_emitter: type[EntryEmitter] = EntryEmitter) -> str:
-    """Return the LLVM IR of a program."""
+def emit_module(
+    program: Program,
+    target: Target,
+    entry_emitter: type[EntryEmitter] = EntryEmitter,
+    *,
+    flush_denormals: bool = False,
+) -> str:
+    """Return the LLVM IR of a program; with `flush_denormals`, its operations take denormal numbers for zero."""
     declarations: dict[str, None] = {}
     lines: list[str] = []
     by_code: dict[str, str] = {}
@@ -24,7 +31,13 @@ def emit_module(program: Program, target: Target, entry_emitter: type[EntryEmitt
         body, needed = emit_kernel(kernel, symbol, target, program.functions)
         lines += [f"; {kernel.name}", *body, ""]
         declarations.update(dict.fromkeys(needed))
-    entry = entry_emitter(program, symbols)
+    name = f"@{program.name}"
+    inside = f"{name}.flushed" if flush_denormals else name
+    entry = entry_emitter(program, symbols, inside)
     lines += entry.emit()
+    if flush_denormals:
+        around, needed = flushing(name, inside, entry.parameters, target)
+        lines += around
+        declarations.update(dict.fromkeys(needed))
     head = [f'target triple = "{target.triple}"', ""]
     return "\n".join([*head, *lines, "", *entry.constants, *sorted({**declarations, **entry.declarations}), ""])

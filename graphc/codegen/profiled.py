@@ -79,8 +79,8 @@ class ProfiledEntry(EntryEmitter):
     parameters = "ptr %slots, ptr %failure, ptr %times"
     table_steps = 1 << 60
 
-    def __init__(self, program: Program, symbols: dict[Kernel, str]) -> None:
-        super().__init__(program, symbols)
+    def __init__(self, program: Program, symbols: dict[Kernel, str], name: str) -> None:
+        super().__init__(program, symbols, name)
         self.numbers = {step: k for k, step in enumerate(leaf_steps(program.steps))}
         self.first_event = FIRST + STEP_WORDS * (len(self.numbers) + 1)
 

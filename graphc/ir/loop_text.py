@@ -341,8 +341,9 @@ def _steps(steps: Sequence[Step], depth: int) -> list[str]:
     lines: list[str] = []
     for step in steps:
         match step:
-            case Call(kernel, args, _):
-                lines.append(f"{kernel.name}({', '.join([_slot_text(a) for a in args])})")
+            case Call(kernel, args, _, threads):
+                parts = [*map(_slot_text, args), *([f"threads={threads}"] if threads > 1 else [])]
+                lines.append(f"{kernel.name}({', '.join(parts)})")
             case Copy(source, target, nbytes):
                 lines.append(f"copy({_slot_text(target)}, {_slot_text(source)}, {nbytes})")
             case _:

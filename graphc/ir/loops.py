@@ -259,11 +259,16 @@ class Slot:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Call:
-    """Run a kernel on memory. `sites` translates the kernel's Check sites to the program's."""
+    """Run a kernel on memory. `sites` translates the kernel's Check sites to the program's.
+
+    `threads` is the most threads that pay for a kernel that takes a range, `nanoseconds` an estimate for one.
+    """
 
     kernel: Kernel
     args: tuple[Slot, ...]
     sites: tuple[int, ...] = ()
+    threads: int = 1
+    nanoseconds: int = 0
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -71,7 +71,7 @@ class _Counts:
         self.target = target
         self.flops = self.transcendentals = self.bytes = self.launches = 0
         self.cycles = 0.0
-        self._of_kernel: dict[Kernel, tuple[int, int]] = {}
+        self._of_kernel: dict[Kernel, tuple[tuple[int, int], tuple[float, float]]] = {}
 
     def steps(self, steps: Sequence[Step], times: int) -> None:
         for step in steps:
@@ -79,25 +79,42 @@ class _Counts:
                 self.steps(step.steps, times * step.extent)
             elif isinstance(step, Call):
                 if step.kernel not in self._of_kernel:
-                    self._of_kernel[step.kernel] = operations(step.kernel.body)
-                flops, transcendentals = self._of_kernel[step.kernel]
+                    self._of_kernel[step.kernel] = _kernel_cost(step.kernel, self.target)
+                (flops, transcendentals), cycles = self._of_kernel[step.kernel]
                 self.flops += times * flops
                 self.transcendentals += times * transcendentals
                 self.bytes += times * sum(b.type.nbytes for b in step.kernel.params)
                 self.launches += times
-                self.cycles += times * self._cycles_of(step.kernel)
+                self.cycles += times * (max(cycles) + LAUNCH_CYCLES)
             else:
                 self.bytes += times * 2 * step.nbytes
                 self.cycles += times * 2 * step.nbytes / self.target.bytes_per_cycle(2 * step.nbytes)
 
-    def _cycles_of(self, kernel: Kernel) -> float:
-        """Estimate the cycles of a kernel: arithmetic or traffic, whichever takes longer, as the two overlap."""
-        flops, transcendentals = self._of_kernel[kernel]
-        itemsize = max([b.type.dtype.itemsize for b in kernel.params if b.type.dtype.kind == "f"], default=8)
-        vectors = 1.0 / self.target.lanes(itemsize)
-        work = (flops * FLOP_CYCLES + transcendentals * FUNCTION_CYCLES) * vectors
-        traffic = sum([b.type.nbytes / self.target.bytes_per_cycle(b.type.nbytes) for b in kernel.params])
-        return max(work, traffic) + LAUNCH_CYCLES
+
+def threads_for(kernel: Kernel, target: Target, most: int | None) -> tuple[int, int]:
+    """Return the most threads that pay for a kernel, at most `most`, and an estimate of its nanoseconds on one.
+
+    Each thread must have enough to do. Threads beyond the number of cores can only hurt where memory is the limit.
+    """
+    if kernel.ways is None or most == 1:
+        return 1, 0
+    _, (work, traffic) = _kernel_cost(kernel, target)
+    cycles = max(work, traffic)
+    threads = min(kernel.ways, int(cycles / target.share_cycles) if target.share_cycles else kernel.ways)
+    if traffic > work:
+        threads = min(threads, target.cores)
+    return max(1, min(threads, most or threads)), int(cycles / target.clock * 1e9)
+
+
+def _kernel_cost(kernel: Kernel, target: Target) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Return the flops and transcendentals of a kernel, and the cycles of its arithmetic and of its traffic, which
+    overlap."""
+    flops, transcendentals = operations(kernel.body)
+    itemsize = max([b.type.dtype.itemsize for b in kernel.params if b.type.dtype.kind == "f"], default=8)
+    vectors = 1.0 / target.lanes(itemsize)
+    work = (flops * FLOP_CYCLES + transcendentals * FUNCTION_CYCLES) * vectors
+    traffic = sum([b.type.nbytes / target.bytes_per_cycle(b.type.nbytes) for b in kernel.params])
+    return (flops, transcendentals), (work, traffic)
 
 
 def operations(stmt: Stmt) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from graphc.ir.index import source_of
 from graphc.ir.loops import Buffer, Call, Copy, Kernel, Program, Region, Repeat, Slot, Step
 from graphc.ir.types import TensorType
 from graphc.lower.columns import lower_columns
+from graphc.lower.cost import threads_for
 from graphc.lower.gemm import lower_contraction
 from graphc.lower.layout import Given, Key, arrays_of, key_of, lay_out
 from graphc.lower.math import FUNCTIONS
@@ -28,18 +29,20 @@ from graphc.target import Target
 
 @dataclass(frozen=True)
 class Lowered:
-    """A program, the places where it can fail, how near its arena is to the least possible size, and which group each
-    call of a kernel is for."""
+    """A program, the places where it can fail, how near its arena is to the least possible size, the most threads that
+    any of its kernels could use, and which group each call of a kernel is for."""
 
     program: Program
     sites: tuple[Site, ...]
     live_bytes: int
+    threads: int
     groups: Mapping[Call, Group]
 
 
-def lower(graph: Graph, groups: Sequence[Group], target: Target) -> Lowered:
-    """Return the program of a graph of static shapes that `materialize` and `fuse` have prepared."""
-    return _Lowering(graph, target).run(groups)
+def lower(graph: Graph, groups: Sequence[Group], target: Target, threads: int | None = None) -> Lowered:
+    """Return the program of a graph of static shapes that `materialize` and `fuse` have prepared, for at most `threads`
+    threads if given."""
+    return _Lowering(graph, target, threads).run(groups)
 
 
 @dataclass
@@ -54,9 +57,11 @@ class _Planned:
 
 
 class _Lowering:
-    def __init__(self, graph: Graph, target: Target) -> None:
+    def __init__(self, graph: Graph, target: Target, threads: int | None = None) -> None:
         self.graph = graph
         self.target = target
+        self.threads = threads
+        self.threads_for: dict[Kernel, tuple[int, int]] = {}
         self.constants: list[np.ndarray] = []
         self.constant_refs: dict[Node, Ref] = {}
         self.kernels: dict[Kernel, None] = {}
@@ -90,7 +95,8 @@ class _Lowering:
             arena_bytes=arena.nbytes,
             functions=FUNCTIONS,
         )
-        return Lowered(program, tuple(self.sites), arena.needed or 0, self.groups)
+        most = max([threads for threads, _ in self.threads_for.values()], default=1)
+        return Lowered(program, tuple(self.sites), arena.needed or 0, most, self.groups)
 
     # One level: the program itself, or the body of a loop.
 
@@ -248,10 +254,13 @@ class _Lowering:
         return tuple(steps)
 
     def _call(self, work: Launch, slots: tuple[Slot, ...]) -> Call:
-        self.kernels[work.kernel] = None
+        kernel = work.kernel
+        self.kernels[kernel] = None
+        if kernel not in self.threads_for:
+            self.threads_for[kernel] = threads_for(kernel, self.target, self.threads)
         first = len(self.sites)
         self.sites += work.sites
-        call = Call(work.kernel, slots, tuple(range(first, len(self.sites))))
+        call = Call(kernel, slots, tuple(range(first, len(self.sites))), *self.threads_for[kernel])
         self.groups[call] = self.group_of[work]
         return call
 

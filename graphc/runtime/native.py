@@ -12,6 +12,7 @@ import numpy as np
 from graphc.errors import Location, OutOfBoundsError
 from graphc.ir.types import TensorType
 from graphc.runtime.callpath import Entry
+from graphc.runtime.pool import POOL
 from graphc.runtime.state import Cell, acquire, aligned_empty
 
 Array = np.ndarray[Any, Any]
@@ -47,7 +48,10 @@ class Signature:
 
 
 class _Frame:
-    """The memory of one call under way: the table of addresses, the arena, the place for a failure."""
+    """The memory of one call under way: the table of addresses, the arena, the place for a failure.
+
+    The last two addresses are those of the arena and of the thread pool.
+    """
 
     __slots__ = ("arena", "failure", "slots")
 
@@ -55,7 +59,8 @@ class _Frame:
         self.slots = (ctypes.c_void_p * count)()
         self.failure = (ctypes.c_int64 * 2)()
         self.arena = aligned_empty((arena_bytes,), np.dtype("uint8"))
-        self.slots[count - 1] = self.arena.ctypes.data
+        self.slots[count - 2] = self.arena.ctypes.data
+        self.slots[count - 1] = POOL.address
 
 
 class NativeRunner:
@@ -95,7 +100,7 @@ class NativeRunner:
         self._frames: list[_Frame] = []
 
     def _new_frame(self) -> _Frame:
-        frame = _Frame(self._first_state + len(self._fixed) + 1, self._signature.arena_bytes)
+        frame = _Frame(self._first_state + len(self._fixed) + 2, self._signature.arena_bytes)
         for k, address in enumerate(self._fixed):
             frame.slots[self._first_state + k] = address
         return frame
