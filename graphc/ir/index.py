@@ -64,6 +64,12 @@ class Index:
         """Return the coefficient of a loop variable in an affine index."""
         return next((c for a, c in self.terms.items() if isinstance(a, Axis) and a.var is var), 0)
 
+    def along(self, var: Var) -> int | None:
+        """Return by how much the index grows with a loop variable, None where it is divided."""
+        if any(isinstance(a, Division) and a.source.along(var) != 0 for a in self.terms):
+            return None
+        return self.stride(var)
+
     def range(self) -> tuple[int, int]:
         """Return the least and the greatest value."""
         low = high = self.offset

@@ -36,7 +36,9 @@ from graphc.ir.loops import (
     const,
 )
 from graphc.ir.types import TensorType
-from graphc.lower.nest import Nest, Phase, pieces, start_of
+from graphc.lower.axes import pieces
+from graphc.lower.nest import Nest, start_of
+from graphc.lower.phases import Phase, plan
 from graphc.lower.work import Launch
 from graphc.target import Target
 
@@ -58,7 +60,7 @@ class _Columns(Nest):
 
     def launch(self) -> Launch:
         """Return the kernel."""
-        phases = self._plan()
+        phases = plan(self.group, self._keep)
         *outer, columns = self.outer
         variables = [Var(f"i{k}") for k in range(len(outer))]
         for loop, var in zip(outer, variables, strict=True):

@@ -1,12 +1,6 @@
 """Pointwise and reduction groups to loop nests.
 
-A group's loops are its kept axes outside and its reduced axes inside. Reductions that depend on each other run in
-phases, one sweep over the reduced axes each:
-
-    for i in rows:                    for i in rows:
-        m = max over j of x[i, j]         phase 0: m
-        s = sum over j of exp(x - m)      phase 1: e[j] = exp(x - m), s
-        y[i, j] = exp(x - m) / s          phase 2: y = e[j] / s
+A group's loops are its kept axes outside and its reduced axes inside, swept over once for each phase.
 
 A full value that a later phase needs is read back where it was stored, kept in a row on the stack where it was dear,
 or computed again where it is cheap. The innermost axis of memory is the vector axis. Where it is not among the reduced
@@ -15,25 +9,14 @@ ones, `columns` makes the loops.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 
 from graphc.errors import InternalError
-from graphc.ir.graph import Elementwise, Gather, Node, Reduction, View
+from graphc.ir.graph import Elementwise, Node, Reduction
 from graphc.ir.groups import Group, GroupKind
-from graphc.ir.index import (
-    Index,
-    Position,
-    flatten,
-    indexed,
-    known_index,
-    operands_met,
-    source_of,
-    source_position,
-    trace,
-)
+from graphc.ir.index import Index, Position, flatten, operands_met, source_of
 from graphc.ir.loops import (
     CHEAP,
     PARALLEL,
@@ -57,7 +40,9 @@ from graphc.ir.loops import (
 )
 from graphc.ir.types import TensorType
 from graphc.lower.aliasing import same_index
+from graphc.lower.axes import LoopAxis, Piece, Positions, accesses, axis_variables, block_of, merged, pieces
 from graphc.lower.operands import Operands, place
+from graphc.lower.phases import Phase, plan
 from graphc.lower.work import Launch, Operand
 
 ROW_BYTES = 16 << 10
@@ -65,49 +50,6 @@ ROW_BYTES = 16 << 10
 
 SUM_CHUNK = 4096
 """Elements folded into one partial sum; sums of partial sums keep rounding errors of long sums small."""
-
-
-BLOCKS = (1024, 256, 64)
-"""Elements that a flat pointwise kernel computes at a time: kernels that differ in the number of blocks share code."""
-
-SMALL_BLOCK = 16
-"""The same for arrays of less than the largest block."""
-
-
-@dataclass(frozen=True)
-class LoopAxis:
-    """A loop over one axis of the space or several neighbours merged into one."""
-
-    axes: tuple[int, ...]
-    extents: tuple[int, ...]
-
-    @property
-    def extent(self) -> int:
-        return int(np.prod(self.extents))
-
-    def positions(self, index: Index) -> dict[int, Index]:
-        """Return where each axis stands when the loop stands at `index`."""
-        found = {}
-        for axis, extent in zip(reversed(self.axes), reversed(self.extents), strict=True):
-            found[axis] = index % extent if axis != self.axes[0] else index
-            index = index // extent
-        return found
-
-
-@dataclass
-class Phase:
-    """What one sweep over the reduced axes does."""
-
-    rows: list[Node] = field(default_factory=list)
-    computed: list[Node] = field(default_factory=list)
-    reloaded: list[Node] = field(default_factory=list)
-    reductions: list[Node] = field(default_factory=list)
-    stored: list[Node] = field(default_factory=list)
-
-
-def lower_loops(group: Group, name: str) -> Launch:
-    """Return the kernel of a pointwise or reduction group."""
-    return Nest(group, name).launch()
 
 
 def folds_columns(group: Group) -> bool:
@@ -137,7 +79,6 @@ class Nest:
         self.positions: dict[int, Index] = {}
         self.values: dict[Node, Expr] = {}
         self.saved: dict[Node, Buffer] = {}
-        self.written: dict[Node, set[Index]] = {}
         self.lane: tuple[Expr, ...] = ()
 
     # Choosing loops.
@@ -156,101 +97,13 @@ class Nest:
         return self._merge(kept), self._merge(folded)
 
     def _merge(self, axes: Sequence[int]) -> list[LoopAxis]:
-        """Merge neighbouring axes that every access walks through as if they were one."""
-        space = self.group.space
-        variables = {a: Var(f"a{a}") for a in range(len(space))}
-        positions = {a: Index.axis(v, space[a]) for a, v in variables.items()}
-        accesses = list(self._accesses(positions))
-        loops: list[LoopAxis] = []
-        for axis in axes:
-            if loops and axis == loops[-1].axes[-1] + 1:
-                before = loops[-1].axes[-1]
-                if all(
-                    i.is_affine and i.stride(variables[before]) == i.stride(variables[axis]) * space[axis]
-                    for i in accesses
-                ):
-                    loops[-1] = LoopAxis((*loops[-1].axes, axis), (*loops[-1].extents, space[axis]))
-                    continue
-            loops.append(LoopAxis((axis,), (space[axis],)))
-        return loops
+        variables, positions = axis_variables(self.group.space)
+        found = [index for _, index in accesses(self.group, positions, self._written)]
+        return merged(axes, self.group.space, variables, found)
 
-    def _accesses(self, positions: dict[int, Index]) -> Iterable[Index]:
-        group = self.group
-        for node in group.nodes:
-            along = group.domain.get(node, group.axes[node])
-            position = place(along, positions)
-            for operand in operands_met(node):
-                yield from self._access(operand, position[: operand.ndim])
-            if isinstance(node.op, View):
-                yield from source_position(node, position)
-                yield from self._access(node.inputs[0], source_position(node, position))
-            elif isinstance(node.op, Gather):
-                yield from self._access(node.inputs[0], _gathered_position(node, position))
-            if node in group.outputs:
-                yield self._written(node, positions)
-
-    def _written(self, node: Node, positions: dict[int, Index]) -> Index:
+    def _written(self, node: Node, positions: Positions) -> Index:
         """Return where an output is written."""
         return flatten(place(self.group.axes[node], positions), node.shape)
-
-    def _access(self, operand: Node, position: Position) -> Iterable[Index]:
-        if source_of(operand) in self.members:
-            return
-        source, found = trace(operand, position)
-        if source.is_leaf and isinstance(source.op, Elementwise):
-            yield found[source.attrs["axis"]]
-        elif source.ndim:
-            yield flatten(found, source.shape)
-
-    # Planning phases.
-
-    def _is_full(self, node: Node) -> bool:
-        reduced = self.group.reduced
-        return not reduced or any(a in reduced for a in self.group.axes[node])
-
-    def _plan(self) -> list[Phase]:
-        group = self.group
-        level: dict[Node, int] = {}
-        for node in group.nodes:
-            before = [source_of(i) for i in node.inputs if source_of(i) in self.members]
-            level[node] = max((level[b] + (b in group.domain) for b in before), default=0)
-        phases = [Phase() for _ in range(max(level.values()) + 1 + bool(group.domain))]
-        for node in group.nodes:
-            if node in group.domain:
-                phases[level[node]].reductions.append(node)
-                if node in group.outputs:
-                    phases[level[node] + 1].rows.append(node)
-            elif not self._is_full(node):
-                phases[level[node]].rows.append(node)
-            elif node in group.outputs:
-                phases[level[node]].stored.append(node)
-        first: dict[Node, int] = {}
-        for k, phase in enumerate(phases):
-            self._gather(k, phase, first)
-        return phases
-
-    def _gather(self, k: int, phase: Phase, first: dict[Node, int]) -> None:
-        """Find the full values that a phase needs, and which of them an earlier one has left behind."""
-        needed: set[Node] = set()
-        stack = [*phase.stored, *phase.reductions]
-        while stack:
-            node = stack.pop()
-            if node in needed:
-                continue
-            needed.add(node)
-            if first.get(node, k) < k and self._keep(node):
-                phase.reloaded.append(node)
-                continue
-            stack.extend(
-                s
-                for s in map(source_of, node.inputs)
-                if s in self.members and self._is_full(s) and s not in self.group.domain
-            )
-        phase.computed = [
-            n for n in self.group.nodes if n in needed and n not in phase.reloaded and n not in self.group.domain
-        ]
-        for node in phase.computed:
-            first.setdefault(node, k)
 
     def _keep(self, node: Node) -> bool:
         """Whether to read a full value back rather than compute it again; makes room for it if so."""
@@ -269,7 +122,7 @@ class Nest:
     def launch(self) -> Launch:
         """Return the kernel."""
         group = self.group
-        phases = self._plan()
+        phases = plan(group, self._keep)
         outer_vars = [Var(f"i{k}") for k in range(len(self.outer))]
         for loop, var in zip(self.outer, outer_vars, strict=True):
             self.positions.update(loop.positions(Index.axis(var, loop.extent)))
@@ -358,7 +211,7 @@ class Nest:
     def _chunks(self, loop: LoopAxis, accumulators: dict[Node, Buffer]) -> list[Piece]:
         """Split a long sum into chunks, a flat pointwise loop into blocks."""
         if self.group.kind is GroupKind.POINTWISE and not self.outer:
-            return pieces(loop.extent, _block(loop.extent), "b")
+            return pieces(loop.extent, block_of(loop.extent), "b")
         sums = any(n.op.name == "sum" and n.dtype.kind == "f" for n in accumulators)
         if not sums or loop.extent < 2 * SUM_CHUNK:
             return [(Index({}), [], loop.extent)]
@@ -412,42 +265,7 @@ class Nest:
 
     def _store(self, node: Node) -> Stmt:
         position = place(self.group.axes[node], self.positions)
-        self.written.setdefault(node, set()).add(flatten(position, node.shape))
         return self.operands.store(node, position, self.values[node])
-
-
-def _gathered_position(node: Node, position: Position) -> Position:
-    """Return where a gather reads, with variables for what the data say."""
-    source, *indices = node.inputs
-    axes, rank = node.attrs["axes"], indices[0].ndim
-    at = [known_index(i, position[:rank]) for i in indices]
-    named = [Index.axis(Var("at"), source.shape[a]) if i is None else i for a, i in zip(axes, at, strict=True)]
-    return indexed(axes, named, position[rank:])
-
-
-Piece = tuple[Index, list[tuple[Var, int]], int]
-
-
-def pieces(extent: int, size: int, name: str) -> list[Piece]:
-    """Split a loop into pieces of one size and a rest: (start, loop over pieces, extent)."""
-    whole, rest = divmod(extent, size)
-    pieces: list[Piece] = []
-    if whole:
-        var = Var(name)
-        # An axis of one iteration would be left out: the code for one piece shall be that for many.
-        pieces.append((Index.axis(var, max(whole, 2)) * size, [(var, whole)], size))
-    if rest:
-        pieces.append((Index({}, whole * size), [], rest))
-    return pieces
-
-
-def _block(extent: int) -> int:
-    """Return how many elements a flat loop computes at a time: a size that divides it, if there is one."""
-    sizes = BLOCKS if extent > BLOCKS[0] else (*BLOCKS, SMALL_BLOCK)
-    divisors = [b for b in sizes if extent % b == 0]
-    if divisors:
-        return divisors[0]
-    return BLOCKS[0] if extent > 2 * BLOCKS[0] else extent
 
 
 def start_of(node: Node) -> object:

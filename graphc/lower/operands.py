@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from graphc.errors import Location
 from graphc.ir.graph import Elementwise, Gather, Node, View, known_value
 from graphc.ir.index import Index, Position, flatten, indexed, known_index, source_position, trace
@@ -137,6 +139,6 @@ def _number(node: Node) -> object:
     return value.reshape(()).item()
 
 
-def place(axes: tuple[int | None, ...], positions: dict[int, Index]) -> Position:
+def place(axes: tuple[int | None, ...], positions: Mapping[int, Index]) -> Position:
     """Return the position of a value that lies on these axes of a space."""
     return tuple(Index({}) if a is None else positions[a] for a in axes)

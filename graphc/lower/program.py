@@ -19,10 +19,11 @@ from graphc.lower.gemm import lower_contraction
 from graphc.lower.layout import Given, Key, arrays_of, key_of, lay_out
 from graphc.lower.math import FUNCTIONS
 from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
-from graphc.lower.nest import folds_columns, lower_loops
+from graphc.lower.nest import Nest, folds_columns
 from graphc.lower.scatter import lower_scatter
 from graphc.lower.schedule import array_of, schedules, writes
 from graphc.lower.shared import SharedKernels
+from graphc.lower.transpose import lower_transposed
 from graphc.lower.work import Launch, Loop, Operand, Site, Work
 from graphc.target import Target
 
@@ -167,7 +168,7 @@ class _Lowering:
             return [self._opaque(group, name)]
         if folds_columns(group):
             return [lower_columns(group, name, self.target)]
-        return [lower_loops(group, name)]
+        return [lower_transposed(group, name, self.target) or Nest(group, name).launch()]
 
     def _opaque(self, group: Group, name: str) -> Launch:
         hero = group.hero

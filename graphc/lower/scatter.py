@@ -31,8 +31,10 @@ from graphc.ir.loops import (
     block,
 )
 from graphc.ir.types import INT64
-from graphc.lower.nest import LoopAxis, Nest, Phase
+from graphc.lower.axes import LoopAxis, Positions
+from graphc.lower.nest import Nest
 from graphc.lower.operands import place
+from graphc.lower.phases import Phase
 from graphc.lower.scalars import cast
 from graphc.lower.work import Launch, Operand
 from graphc.ops.index import are_distinct, in_range
@@ -66,17 +68,17 @@ class _Scatter(Nest):
     def _inner_kind(self, loop: LoopAxis) -> LoopKind:
         return VECTOR if self.ordered.isdisjoint(loop.axes) else SERIAL
 
-    def _written(self, node: Node, positions: dict[int, Index]) -> Index:
+    def _written(self, node: Node, positions: Positions) -> Index:
         if node is not self.hero:
             return super()._written(node, positions)
         at = [known_index(i, self._row(positions)) for i in self.indices]
         named = [Index.axis(Var("at"), node.shape[a]) if i is None else i for a, i in zip(self.along, at, strict=True)]
         return flatten(indexed(self.along, named, self._column(positions)), node.shape)
 
-    def _row(self, positions: dict[int, Index]) -> Position:
+    def _row(self, positions: Positions) -> Position:
         return place(self.group.axes[self.hero], positions)[: self.indices[0].ndim]
 
-    def _column(self, positions: dict[int, Index]) -> Position:
+    def _column(self, positions: Positions) -> Position:
         return place(self.group.axes[self.hero], positions)[self.indices[0].ndim :]
 
     def _same_index(self, phases: Sequence[Phase]) -> frozenset[Operand]:
