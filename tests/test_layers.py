@@ -15,7 +15,7 @@ import graphc
 PACKAGE = Path(graphc.__file__).parent
 
 TENSOR = ("ir", "ops", "nest", "tensor", "array", "runtime.state", "runtime.inputs")
-USER = (*TENSOR, "autodiff", "compiler", "runtime.executable")
+USER = (*TENSOR, "autodiff", "compiler", "options", "runtime.executable")
 STAGES = ("options", "capture", "pipeline", "guards", "inspect")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),

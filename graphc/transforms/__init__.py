@@ -1,5 +1,24 @@
-"""Transformations of graphs and functions: derivatives."""
+"""Transformations of graphs and functions: derivatives, compilation, mapping over an axis."""
 
+from graphc.transforms.checking import check_gradients
 from graphc.transforms.derivatives import gradients, pullback, pushforward
+from graphc.transforms.functions import grad, hvp, jvp, value_and_grad, vjp
+from graphc.transforms.jacobians import hessian, jacfwd, jacrev, vmap
+from graphc.transforms.tracing import jit
 
-__all__ = ["gradients", "pullback", "pushforward"]
+__all__ = [
+    "check_gradients",
+    "grad",
+    "gradients",
+    "hessian",
+    "hvp",
+    "jacfwd",
+    "jacrev",
+    "jit",
+    "jvp",
+    "pullback",
+    "pushforward",
+    "value_and_grad",
+    "vjp",
+    "vmap",
+]
