@@ -77,7 +77,7 @@ def emit_kernel(
 
 class _KernelEmitter(MemoryEmitter):
     def __init__(self, kernel: Kernel, target: Target, functions: Mapping[tuple[str, DType], Function]) -> None:
-        super().__init__(functions, target.has_fma)
+        super().__init__(functions, target)
         self.full_lanes = base_lanes(kernel, target)
         self.allocas: list[str] = []
         self.pointers = {buffer: f"%p{k}" for k, buffer in enumerate(kernel.params)}

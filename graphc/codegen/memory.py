@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Iterator, Sequence
 
 from graphc.codegen.expressions import SlotKey
-from graphc.codegen.shuffles import ShuffleEmitter
-from graphc.codegen.values import DType, Value, arithmetic, llvm_type, mangled, memory_type, splat, vector_of
+from graphc.codegen.shuffles import BYTE, ShuffleEmitter
+from graphc.codegen.values import DType, Value, arithmetic, constant, llvm_type, mangled, memory_type, splat, vector_of
 from graphc.errors import InternalError
 from graphc.ir.loops import Buffer, Expr, Load, Space, linear
 from graphc.ir.types import BOOL, INT64
+
+MOST_STRIDE = 8
+"""Greatest distance of elements that are read by rows and shuffles, instead of one by one."""
 
 
 class MemoryEmitter(ShuffleEmitter):
@@ -124,16 +125,9 @@ class MemoryEmitter(ShuffleEmitter):
         whole = vector_of(kind, lanes)
         level = max(flat.level, mask.level if mask is not None else 0)
         if flat.lanes == 1 and flat.step == 1:
-            address = self.address(buffer, flat)
-            if mask is None:
-                return self._loaded(f"load {whole}, ptr {address.name}, align {dtype.itemsize}", buffer, lanes, level)
-            suffix = f"{_memory_suffix(dtype, lanes)}.p0"
-            self.declarations[f"declare {whole} @llvm.masked.load.{suffix}(ptr, i32, <{lanes} x i1>, {whole})"] = None
-            text = (
-                f"call {whole} @llvm.masked.load.{suffix}(ptr {address.name}, i32 {dtype.itemsize}, "
-                f"<{lanes} x i1> {mask.name}, {whole} zeroinitializer)"
-            )
-            return self._loaded(text, buffer, lanes, level)
+            return self._truth(buffer, self._row(buffer, flat, level, None if mask is None else mask.name))
+        if flat.lanes == 1 and mask is self.tail and (flat.step == -1 or 2 <= flat.step <= MOST_STRIDE):
+            return self._truth(buffer, self._strided(buffer, flat))
         addresses = self.addresses(buffer, flat)
         mask = mask if mask is not None else self.full_mask(lanes)
         pointers = f"<{lanes} x ptr>"
@@ -147,19 +141,68 @@ class MemoryEmitter(ShuffleEmitter):
         )
         return self._loaded(text, buffer, lanes, level)
 
+    def _row(self, buffer: Buffer, flat: Value, level: int, mask: str | None) -> Value:
+        """Return neighbours in memory as they are, where a mask is given those it names."""
+        dtype, lanes = buffer.type.dtype, self.lanes
+        whole = vector_of(memory_type(dtype), lanes)
+        address = self.address(buffer, flat)
+        if mask is None:
+            return self._raw(f"load {whole}, ptr {address.name}, align {dtype.itemsize}", buffer, lanes, level)
+        suffix = f"{_memory_suffix(dtype, lanes)}.p0"
+        self.declarations[f"declare {whole} @llvm.masked.load.{suffix}(ptr, i32, <{lanes} x i1>, {whole})"] = None
+        text = (
+            f"call {whole} @llvm.masked.load.{suffix}(ptr {address.name}, i32 {dtype.itemsize}, "
+            f"<{lanes} x i1> {mask}, {whole} zeroinitializer)"
+        )
+        return self._raw(text, buffer, lanes, level)
+
+    def _strided(self, buffer: Buffer, flat: Value) -> Value:
+        """Return elements at a constant distance: the rows that they lie in, shuffled."""
+        dtype = BYTE if buffer.type.dtype == BOOL else buffer.type.dtype
+        found, taken = Value("poison", dtype, self.lanes), set[int]()
+        for at, inside, chosen in self._rows_of(flat):
+            mask = None if inside == self.lanes else self.tail_mask(inside, self.lanes).name
+            row = self._row(buffer, at, at.level, mask)
+            order = [self.lanes + chosen[k] if k in chosen else k if k in taken else -1 for k in range(self.lanes)]
+            found = self._shuffle(found, row, order)
+            taken |= set(chosen)
+        return found
+
+    def _rows_of(self, flat: Value) -> Iterator[tuple[Value, int, dict[int, int]]]:
+        """Yield the rows in which the lanes' elements lie at a constant distance: where in memory a row begins, how
+        many of its elements may be touched, and for each lane that has its element there, which one that is.
+
+        From the first element to the last one and no further: where it must, a row begins in the one before."""
+        lanes, step = self.lanes, flat.step
+        lowest, span = min(0, (self.active - 1) * step), (self.active - 1) * abs(step) + 1
+        base = Value(flat.name, INT64, 1, flat.level, 0, flat.known)
+        for first in range(0, span, lanes):
+            start = max(0, min(first, span - lanes))
+            places = {k: k * step - lowest for k in range(self.active)}
+            chosen = {k: p - start for k, p in places.items() if first <= p < start + lanes}
+            if chosen:
+                at = self.apply("add", [base, constant(lowest + start, INT64)], INT64)
+                yield at, min(lanes, span - start), chosen
+
     def _loaded(self, text: str, buffer: Buffer, lanes: int, level: int) -> Value:
-        """Define a load where the buffer's contents allow: anywhere if the kernel never writes it, else in place."""
-        dtype = buffer.type.dtype
-        in_memory = np.dtype("uint8") if dtype == BOOL else dtype
-        if buffer in self.written:
-            loaded = self.define_here(text, in_memory, lanes)
-        else:
-            loaded = self.define(text, in_memory, lanes, max(level, self._guard_level()))
-        if dtype != BOOL:
+        return self._truth(buffer, self._raw(text, buffer, lanes, level))
+
+    def _truth(self, buffer: Buffer, loaded: Value) -> Value:
+        """Return what bytes say that were read from a buffer of bools; from others, what was read."""
+        if buffer.type.dtype != BOOL:
             return loaded
+        in_memory, lanes = BYTE, loaded.lanes
         zero = splat("0", in_memory, lanes)
         instruction = arithmetic("ne", in_memory, lanes, [loaded.name, zero])
         return self.instruct(instruction, BOOL, lanes, loaded.level)
+
+    def _raw(self, text: str, buffer: Buffer, lanes: int, level: int) -> Value:
+        """Define a load where the buffer's contents allow: anywhere if the kernel never writes it, else in place."""
+        dtype = buffer.type.dtype
+        in_memory = BYTE if dtype == BOOL else dtype
+        if buffer in self.written:
+            return self.define_here(text, in_memory, lanes)
+        return self.define(text, in_memory, lanes, max(level, self._guard_level()))
 
     # Stores.
 
@@ -198,6 +241,9 @@ class MemoryEmitter(ShuffleEmitter):
                 f"<{lanes} x i1> {mask.name})"
             )
             return
+        if flat.lanes == 1 and self.mask is self.tail and (flat.step == -1 or self.scatters(flat)):
+            self._write_strided(buffer, flat, Value(text, BYTE if dtype == BOOL else dtype, lanes, value.level))
+            return
         addresses = self.addresses(buffer, flat)
         full = f"{suffix}.v{lanes}p0"
         self.declarations[
@@ -207,6 +253,27 @@ class MemoryEmitter(ShuffleEmitter):
             f"call void @llvm.masked.scatter.{full}({whole} {text}, <{lanes} x ptr> {addresses.name}, "
             f"i32 {dtype.itemsize}, <{lanes} x i1> {self.full_mask(lanes).name})"
         )
+
+    def scatters(self, flat: Value) -> bool:
+        """Whether to write elements at this distance by masked stores of the rows in which they lie."""
+        return self.has_masks and 2 <= flat.step <= MOST_STRIDE
+
+    def _write_strided(self, buffer: Buffer, flat: Value, value: Value) -> None:
+        lanes, dtype = self.lanes, buffer.type.dtype
+        whole, suffix = vector_of(memory_type(dtype), lanes), _memory_suffix(dtype, lanes)
+        for at, _, chosen in self._rows_of(flat):
+            lane_of = {place: k for k, place in chosen.items()}
+            row = self._shuffle(value, value, [lane_of.get(p, -1) for p in range(lanes)])
+            address = self.address(buffer, at)
+            if len(lane_of) == lanes:
+                self.line(f"store {whole} {row.name}, ptr {address.name}, align {dtype.itemsize}")
+                continue
+            bits = ", ".join("i1 true" if p in lane_of else "i1 false" for p in range(lanes))
+            self.declarations[f"declare void @llvm.masked.store.{suffix}.p0({whole}, ptr, i32, <{lanes} x i1>)"] = None
+            self.line(
+                f"call void @llvm.masked.store.{suffix}.p0({whole} {row.name}, ptr {address.name}, "
+                f"i32 {dtype.itemsize}, <{lanes} x i1> <{bits}>)"
+            )
 
 
 def _memory_suffix(dtype: DType, lanes: int) -> str:

@@ -21,9 +21,13 @@ from graphc.codegen.expressions import ExpressionEmitter
 from graphc.codegen.values import DType, Value, arithmetic, llvm_type, scalar_type, splat, vector_of
 from graphc.ir.loops import Function
 from graphc.ir.types import BOOL
+from graphc.target import Target
 
 PIECE_BYTES = 16
 """Bytes within which elements are interleaved by one instruction, whatever the width of a vector."""
+
+MASKED_BYTES = 64
+"""Width of vectors from which every instruction can leave out lanes."""
 
 BYTE = np.dtype("uint8")
 
@@ -31,8 +35,10 @@ BYTE = np.dtype("uint8")
 class ShuffleEmitter(ExpressionEmitter, ABC):
     """Expressions with columns of vectors."""
 
-    def __init__(self, functions: Mapping[tuple[str, DType], Function], has_fma: bool) -> None:
-        super().__init__(functions, has_fma)
+    def __init__(self, functions: Mapping[tuple[str, DType], Function], target: Target) -> None:
+        super().__init__(functions, target.has_fma)
+        # Whether a store can leave out lanes at no cost.
+        self.has_masks = target.vector_bytes >= MASKED_BYTES
         # What the networks have computed, by the names of the rows: step and row.
         self._networks: dict[tuple[str, ...], dict[tuple[int, int], Value]] = {}
 
@@ -76,11 +82,11 @@ class ShuffleEmitter(ExpressionEmitter, ABC):
         return network[steps, row]
 
     def _shuffle(self, a: Value, b: Value, order: Sequence[int]) -> Value:
-        """Return lanes of a, numbered from 0, and of b, numbered on from there."""
+        """Return lanes of a, numbered from 0, and of b, numbered on from there; anything for -1."""
         if a.name == b.name == "poison":
             return Value("poison", a.dtype, len(order))
         kind = llvm_type(a)
-        lanes = ", ".join(f"i32 {k}" for k in order)
+        lanes = ", ".join(f"i32 {k}" if k >= 0 else "i32 poison" for k in order)
         text = f"shufflevector {kind} {a.name}, {kind} {b.name}, <{len(order)} x i32> <{lanes}>"
         return self.define(text, a.dtype, len(order), max(a.level, b.level))
 
