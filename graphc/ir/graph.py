@@ -159,10 +159,13 @@ class Contraction(Op):
 
 @dataclass(frozen=True, eq=False)
 class Opaque(Op):
-    """A loop nest of its own: nest(inputs, output, **attrs) -> Stmt, on buffers of the loop IR."""
+    """A loop nest of its own: nest(inputs, output, **attrs) -> Stmt, on buffers of the loop IR, whose shapes are
+    seen(type, **attrs): the same elements in the same order.
+    """
 
     _: KW_ONLY
     nest: Callable[..., Any]
+    seen: Callable[..., tuple[int, ...]] = lambda type, **_: type.shape
 
 
 @dataclass(frozen=True, eq=False)

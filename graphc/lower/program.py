@@ -174,9 +174,15 @@ class _Lowering:
         hero = group.hero
         assert hero is not None
         assert isinstance(hero.op, Opaque)
-        inputs = tuple(Buffer(f"x{k}", i.tensor_type) for k, i in enumerate(hero.inputs))
-        output = Buffer("out", hero.tensor_type)
-        body = hero.op.nest(inputs, output, **hero.attrs)
+
+        op, attrs = hero.op, hero.attrs
+
+        def buffer(name: str, node: Node) -> Buffer:
+            return Buffer(name, TensorType(node.dtype, op.seen(node.tensor_type, **attrs)))
+
+        inputs = tuple([buffer(f"x{k}", i) for k, i in enumerate(hero.inputs)])
+        output = buffer("out", hero)
+        body = op.nest(inputs, output, **attrs)
         return Launch(Kernel(name, (*inputs, output), body), (*map(source_of, hero.inputs), hero), frozenset((hero,)))
 
     def _launch(self, work: Launch, refs: Mapping[Key, Ref]) -> list[_Planned]:

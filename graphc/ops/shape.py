@@ -10,9 +10,9 @@ from graphc.errors import DTypeError, OutOfBoundsError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, Opaque, View
-from graphc.ir.loops import SERIAL, Block, Buffer, Const, Expr, For, Load, Store, Var, add
 from graphc.ir.types import Shape, TensorType
 from graphc.ops.reduce import sum as reduce_sum
+from graphc.ops.rows import copied_rows, rows
 
 FAR = 1 << 40
 """Larger than any axis: sends an index that hits no element out of bounds."""
@@ -208,26 +208,12 @@ def _vjp_concat(ct: Node, out: Node, *inputs: Node) -> tuple[Node, ...]:
     return tuple(parts)
 
 
-def _nest_concat(inputs: tuple[Buffer, ...], output: Buffer, *, axis: int) -> Block:
-    nests = []
-    offset = 0
-    for source in inputs:
-        loops = [Var(f"i{k}") for k in range(len(source.shape))]
-        target: list[Expr] = list(loops)
-        target[axis] = add(loops[axis], Const(offset))
-        body: Any = Store(output, tuple(target), Load(source, tuple(loops)))
-        for var, extent in zip(reversed(loops), reversed(source.shape), strict=True):
-            body = For(var, extent, body, SERIAL)
-        nests.append(body)
-        offset += source.shape[axis]
-    return Block(tuple(nests))
-
-
 concat: Opaque = Opaque(
     "concat",
     infer=_infer_concat,
     reference=lambda *arrays, axis: np.concatenate(arrays, axis),
     vjp=_vjp_concat,
-    nest=_nest_concat,
+    seen=rows,
+    nest=copied_rows,
     doc="Arrays one after the other along `axis`.",
 )

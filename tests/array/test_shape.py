@@ -125,3 +125,17 @@ def test_empty_arrays(symbolic):
     x = np.zeros((0, 3))
     for ours, theirs in ((gx.flip, np.flip), (lambda v: gx.tile(v, 2), lambda v: np.tile(v, 2)), (gx.ravel, np.ravel)):
         np.testing.assert_array_equal(apply(ours, x, symbolic=symbolic), theirs(x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8", "bool"])
+@pytest.mark.parametrize(("shapes", "axis"), [
+    (((5,), (7,)), 0), (((5000,), (4096,), (1,)), 0), (((600, 1), (600, 1)), 1), (((1000, 3), (1000, 2)), 1),
+    (((100, 3), (100, 20)), 1), (((3, 4, 5), (3, 2, 5)), 1), (((3, 4, 5), (3, 4, 1)), 2), (((4, 0), (4, 3)), 1),
+])  # fmt: skip
+def test_concat_of_rows_and_columns(shapes: tuple[tuple[int, ...], ...], axis: int, dtype: str) -> None:
+    """Long, narrow and empty parts are copied in ways of their own."""
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 2, s).astype(dtype) for s in shapes]
+    inputs = [gx.placeholder(s, dtype) for s in shapes]
+    found = gx.compile(inputs, gx.concat(inputs, axis=axis))(*arrays)
+    np.testing.assert_array_equal(found, np.concatenate(arrays, axis))
