@@ -151,7 +151,7 @@ def _code(prepared: Graph, groups: Sequence[Group], options: Options, journal: J
     with journal.timed("llvm"):
         machine = Machine(llvm, program.name, host())
         if lowered.threads > 1:
-            POOL.prepare(lambda: Machine(emit_pool(host()), "pool", host()))
+            POOL.prepare(lambda: Machine(emit_pool(host()), "pool", host(), level=0))
     return _Code(lowered, llvm, machine, program_cost(program, lowered.live_bytes, host()))
 
 

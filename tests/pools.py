@@ -17,7 +17,7 @@ class TestPool:
     def __init__(self, threads: int, *, wake_nanoseconds: int = 0, futex: bool | None = None) -> None:
         self.header = (ctypes.c_int64 * 2)(0, threads)
         self.address = ctypes.addressof(self.header)
-        machine = Machine(emit_pool(host(), wake_nanoseconds=wake_nanoseconds, futex=futex), "pool", host())
+        machine = Machine(emit_pool(host(), wake_nanoseconds=wake_nanoseconds, futex=futex), "pool", host(), level=0)
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(machine))
         self._control = ctypes.PYFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(machine.address)
         self.control()

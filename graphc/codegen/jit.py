@@ -10,14 +10,20 @@ import llvmlite.binding as llvm
 from graphc.errors import InternalError
 from graphc.target import Target
 
+LEVEL = 1
+"""The IR is final, so what level 2 adds finds nothing: code of the same speed in two thirds of the time."""
+
 _lock = threading.Lock()
 
 
 class Machine:
     """A compiled module. `address` is its entry point, valid as long as this object lives."""
 
-    def __init__(self, ir: str, name: str, target: Target, symbols: Mapping[str, int] | None = None) -> None:
-        """Compile. `symbols` are addresses of what the code refers to besides functions of libraries."""
+    def __init__(
+        self, ir: str, name: str, target: Target, symbols: Mapping[str, int] | None = None, *, level: int = LEVEL
+    ) -> None:
+        """Compile. `symbols` are addresses of what the code refers to besides functions of libraries; `level` 0 is for
+        code of which little runs."""
         with _lock:
             for symbol, address in (symbols or {}).items():
                 llvm.add_symbol(symbol, address)
@@ -26,7 +32,7 @@ class Machine:
                 module.verify()
             except RuntimeError as error:
                 raise InternalError(f"codegen: LLVM does not accept the code of {name}: {error}\n{ir}") from None
-            self._tm = _target_machine(target)
+            self._tm = _target_machine(target, level)
             self._engine = llvm.create_mcjit_compiler(module, self._tm)
             self._engine.finalize_object()
             self.address = self._engine.get_function_address(name)
@@ -38,7 +44,6 @@ def assembly(ir: str, target: Target) -> str:
         return str(_target_machine(target).emit_assembly(llvm.parse_assembly(ir)))
 
 
-def _target_machine(target: Target) -> llvm.TargetMachine:
+def _target_machine(target: Target, level: int = LEVEL) -> llvm.TargetMachine:
     kind = llvm.Target.from_triple(target.triple)
-    # The IR is final, so what level 2 adds finds nothing: code of the same speed in two thirds of the time.
-    return kind.create_target_machine(cpu=target.cpu, features=target.features, opt=1, jit=True)
+    return kind.create_target_machine(cpu=target.cpu, features=target.features, opt=level, jit=True)

@@ -363,7 +363,7 @@ entry:
 each:
   %k = phi i64 [%from, %entry], [%k.next, %hired]
   %mail = getelementptr %mail, ptr @mails, i64 %k
-  store %mail zeroinitializer, ptr %mail
+  store i32 $IDLE, ptr %mail
   call void @furnish(ptr %mail)
   %place = getelementptr i64, ptr @names, i64 %k
   %failed = call i32 @pthread_create(ptr %place, ptr %attributes, ptr @work, ptr %mail)
