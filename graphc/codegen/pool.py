@@ -35,9 +35,9 @@ from graphc.codegen.waiting import MAIL, SPIN_NANOSECONDS, emit_waiting
 from graphc.cores import MAX_THREADS
 from graphc.target import Target
 
-WAKE_NANOSECONDS = 60_000
+WAKE_NANOSECONDS = 100_000
 """The work in loops, less than SPIN_NANOSECONDS apart, from which on workers that sleep are woken: waking one takes 3
-to 10 us of the caller's time, and it comes 10 to 50 us later."""
+to 10 us of the caller's time, and it comes 10 to 50 us later. What a loop takes is an estimate, and may be half."""
 
 STACK_BYTES = 8 << 20
 """The stack of a worker, which is taken from memory as it is used."""

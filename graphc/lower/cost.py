@@ -94,12 +94,13 @@ class _Counts:
 def threads_for(kernel: Kernel, target: Target, most: int | None) -> tuple[int, int]:
     """Return the most threads that pay for a kernel, at most `most`, and an estimate of its nanoseconds on one.
 
-    Each thread must have enough to do. Threads beyond the number of cores can only hurt where memory is the limit.
+    Each thread must have enough to do. Where memory is the limit, half of the time counts: it is an upper bound, and a
+    part of the arrays may lie in another core's cache. Threads beyond the number of cores can only hurt there.
     """
     if kernel.ways is None or most == 1:
         return 1, 0
     _, (work, traffic) = _kernel_cost(kernel, target)
-    cycles = max(work, traffic)
+    cycles = max(work, traffic / 2)
     threads = min(kernel.ways, int(cycles / target.share_cycles) if target.share_cycles else kernel.ways)
     if traffic > work:
         threads = min(threads, target.cores)
