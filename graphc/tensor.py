@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc.array import creation, dot, elementwise, index, logic, reduce, shape
+from graphc.array import creation, cumulative, dot, elementwise, index, logic, reduce, shape
 from graphc.array.convert import ArrayLike, as_node
 from graphc.array.handle import Handle, handles, wrap
 from graphc.array.shape import Axes
@@ -263,6 +263,14 @@ class Tensor(Handle):
         """Return `gx.argmin` of it."""
         return reduce.argmin(self, axis, keepdims=keepdims)
 
+    def cumsum(self, axis: int | None = None, dtype: Any = None) -> Tensor:
+        """Return `gx.cumsum` of it."""
+        return cumulative.cumsum(self, axis, dtype)
+
+    def cumprod(self, axis: int | None = None, dtype: Any = None) -> Tensor:
+        """Return `gx.cumprod` of it."""
+        return cumulative.cumprod(self, axis, dtype)
+
     def dot(self, other: ArrayLike) -> Tensor:
         """Return `gx.dot` with another."""
         return dot.dot(self, other)
@@ -402,7 +410,7 @@ def _called(numpy_name: str, name: str, args: Any, kwargs: dict[str, Any]) -> An
 
 
 # NumPy's functions and ours have the same names, but for these.
-_FAMILIES = (elementwise, logic, shape, reduce, dot, creation, index)
+_FAMILIES = (elementwise, logic, shape, reduce, cumulative, dot, creation, index)
 _REDUCING_UFUNCS = {
     "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
 }  # fmt: skip

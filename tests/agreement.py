@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.graph import Contraction, Elementwise, Node, Reduction, Region
+from graphc.ir.graph import Contraction, Cumulative, Elementwise, Node, Reduction, Region
 from graphc.ir.loops import PRIMITIVES, Apply, Var, walk_expressions
 from graphc.lower.scalars import scalar_expr
 
@@ -35,6 +35,8 @@ def is_exact(node: Node) -> bool:
         return True
     if isinstance(node.op, Reduction):
         return node.op.combine not in ("add", "mul")
+    if isinstance(node.op, Cumulative):
+        return node.op.combine != "add"
     if isinstance(node.op, Contraction):
         return False
     if not isinstance(node.op, Elementwise) or not node.inputs:

@@ -141,7 +141,7 @@ class _Builder:
             self.choice, self.compare, self.cast, self.transpose, self.broadcast, self.broadcast, self.reshape,
             self.slice, self.embed, self.concat, self.constant, self.iota, self.reduction, self.reduction,
             self.reduction, self.contraction, self.contraction, self.softmax, self.check_index, self.size, self.scan,
-            self.gather, self.scatter,
+            self.gather, self.scatter, self.cumulative,
         ]  # fmt: skip
 
     # Choices.
@@ -428,6 +428,16 @@ class _Builder:
         if op == "prod" and math.prod([x.shape[k] for k in axis]) > 16:
             op = "sum"  # whether a long product overflows on its way depends on the order
         return OPS[op](x, axis=axis)
+
+    def cumulative(self) -> Node:
+        op = self.one_of(("cumsum", "cummax", "cummin", "cumprod", "recurrence"))
+        x = self.node(lambda n: n.ndim > 0 and (n.dtype.kind != "b" or op in ("cummax", "cummin")))
+        attrs = {"axis": self.choices.integer(0, x.ndim - 1), "reverse": self.chance(2)}
+        if op in ("cumprod", "recurrence") and x.shape[attrs["axis"]] > 16:
+            op = "cumsum"  # whether a long product overflows on its way depends on the order
+        if op == "recurrence":
+            return OPS[op](self.array(x.shape, x.dtype), x, **attrs)
+        return OPS[op](x, **attrs)
 
     def contraction(self) -> Node:
         """Contract a node with one that shares some of its axes and may have one of its own."""

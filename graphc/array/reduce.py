@@ -49,7 +49,7 @@ def _with_kept(result: Node, node: Node, axes: Sequence[int]) -> Node:
     return reshape(result, shape=tuple(1 if k in axes else s for k, s in enumerate(node.shape)))
 
 
-def _summed_dtype(node: Node, dtype: Any) -> np.dtype[Any]:
+def summed_dtype(node: Node, dtype: Any) -> np.dtype[Any]:
     """Return the dtype of a sum: small integers and bools add up in 64 bits, as in NumPy."""
     if dtype is not None:
         return as_dtype(dtype)
@@ -67,7 +67,7 @@ def sum(x: ArrayLike, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool
     <Tensor f32[3] = sum(x)>
     """
     node = as_node("sum", x)
-    return wrap(_reduced(ops.sum, "sum", cast_to(node, _summed_dtype(node, dtype)), axis, keepdims))
+    return wrap(_reduced(ops.sum, "sum", cast_to(node, summed_dtype(node, dtype)), axis, keepdims))
 
 
 def prod(x: ArrayLike, /, axis: Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
@@ -79,7 +79,7 @@ def prod(x: ArrayLike, /, axis: Axis = None, *, dtype: Any = None, keepdims: boo
     ()
     """
     node = as_node("prod", x)
-    return wrap(_reduced(ops.prod, "prod", cast_to(node, _summed_dtype(node, dtype)), axis, keepdims))
+    return wrap(_reduced(ops.prod, "prod", cast_to(node, summed_dtype(node, dtype)), axis, keepdims))
 
 
 def max(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> Tensor:

@@ -94,7 +94,7 @@ def _kind(node: Node) -> Kind:
         ir.Elementwise: ELEMENTWISE, ir.Reduction: REDUCTION, ir.Contraction: CONTRACTION, ir.Opaque: OPAQUE,
         ir.Scatter: OPAQUE, ir.Region: REGION,
     }  # fmt: skip
-    return kinds.get(type(node.op), VIEW)
+    return next((kind for cls, kind in kinds.items() if isinstance(node.op, cls)), VIEW)
 
 
 def _label(node: Node, folded: set[Node]) -> str:

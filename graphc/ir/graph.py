@@ -159,13 +159,37 @@ class Contraction(Op):
 
 @dataclass(frozen=True, eq=False)
 class Opaque(Op):
-    """A loop nest of its own: nest(inputs, output, **attrs) -> Stmt, on buffers of the loop IR, whose shapes are
-    seen(type, **attrs): the same elements in the same order.
+    """A loop nest of its own, fused with nothing: nest(inputs, output, **attrs) -> Stmt, on buffers of the loop IR, whose
+    shapes are seen(type, **attrs): the same elements in the same order.
+
+    The subclasses say what they compute instead, and have no `nest`.
     """
 
     _: KW_ONLY
-    nest: Callable[..., Any]
+    nest: Callable[..., Any] | None = None
     seen: Callable[..., tuple[int, ...]] = lambda type, **_: type.shape
+
+
+@dataclass(frozen=True, eq=False)
+class Cumulative(Opaque):
+    """Running folds along `axis`, from its end with `reverse`.
+
+    The first result is the first element of the last input. Each other one is step(the result before it, the element of
+    each input), an expression of the loop IR. `combine` is the scalar op that step is, where it may be applied in any
+    order: of integers always, of floats as a sum may.
+    """
+
+    _: KW_ONLY
+    step: Callable[..., Any]
+    combine: str | None = None
+
+
+class Ordering(Opaque):
+    """The first `count` elements along the last axis in stable order, or where they come from if integers result.
+
+    NaN is larger than any number; all NaNs are equal, and so are zeros of both signs. With `descending` the larger come
+    first, equal ones still in the order in which they stand.
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -483,7 +507,8 @@ def items(node: Node) -> tuple[Node, ...]:
 
 
 __all__ = [
-    "NOT_DIFFERENTIABLE", "OPS", "ZERO_DERIVATIVE", "Contraction", "Elementwise", "Gather", "Graph", "Leaf", "Literal",
-    "Node", "Op", "Opaque", "Reduction", "Region", "Scatter", "View", "bind_attr", "bind_sizes", "constant", "dims",
-    "item", "items", "known_value", "literal", "placeholder", "substitute", "toposort", "variable",
+    "NOT_DIFFERENTIABLE", "OPS", "ZERO_DERIVATIVE", "Contraction", "Cumulative", "Elementwise", "Gather", "Graph",
+    "Leaf", "Literal", "Node", "Op", "Opaque", "Ordering", "Reduction", "Region", "Scatter", "View", "bind_attr",
+    "bind_sizes", "constant", "dims", "item", "items", "known_value", "literal", "placeholder", "substitute",
+    "toposort", "variable",
 ]  # fmt: skip

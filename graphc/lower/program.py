@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from graphc.errors import InternalError
-from graphc.ir.graph import Graph, Node, Opaque, known_value
+from graphc.ir.graph import Cumulative, Graph, Node, Opaque, known_value
 from graphc.ir.groups import Group, GroupKind
 from graphc.ir.index import source_of
 from graphc.ir.loops import Buffer, Call, Copy, Kernel, Program, Region, Repeat, Slot, Step
 from graphc.ir.types import TensorType
 from graphc.lower.columns import lower_columns
 from graphc.lower.cost import threads_for
+from graphc.lower.cumulative import lower_cumulative
 from graphc.lower.gemm import lower_contraction
 from graphc.lower.layout import Given, Key, arrays_of, key_of, lay_out
 from graphc.lower.math import FUNCTIONS
@@ -165,16 +166,18 @@ class _Lowering:
         if group.kind is GroupKind.SCATTER:
             return [lower_scatter(group, name)]
         if group.kind is GroupKind.OPAQUE:
-            return [self._opaque(group, name)]
+            return self._opaque(group, name)
         if folds_columns(group):
             return [lower_columns(group, name, self.target)]
         return [lower_transposed(group, name, self.target) or Nest(group, name).launch()]
 
-    def _opaque(self, group: Group, name: str) -> Launch:
+    def _opaque(self, group: Group, name: str) -> list[Launch]:
         hero = group.hero
         assert hero is not None
+        if isinstance(hero.op, Cumulative):
+            return [lower_cumulative(hero, name, self.target)]
         assert isinstance(hero.op, Opaque)
-
+        assert hero.op.nest is not None
         op, attrs = hero.op, hero.attrs
 
         def buffer(name: str, node: Node) -> Buffer:
@@ -182,8 +185,8 @@ class _Lowering:
 
         inputs = tuple([buffer(f"x{k}", i) for k, i in enumerate(hero.inputs)])
         output = buffer("out", hero)
-        body = op.nest(inputs, output, **attrs)
-        return Launch(Kernel(name, (*inputs, output), body), (*map(source_of, hero.inputs), hero), frozenset((hero,)))
+        body = hero.op.nest(inputs, output, **attrs)
+        return [Launch(Kernel(name, (*inputs, output), body), (*map(source_of, hero.inputs), hero), frozenset((hero,)))]
 
     def _launch(self, work: Launch, refs: Mapping[Key, Ref]) -> list[_Planned]:
         copies = [

@@ -343,6 +343,30 @@ SCATTERS = [
     scatter("min", Spec((9,), "u64", 0, 99), Spec((50,), "u64", 0, 99), at((50,), 9, "u64")),
 ]  # fmt: skip
 
+# Running folds.
+
+
+def cumulative(op: str, *specs: Spec, arity: int = 1) -> list[Sample]:
+    """Return folds along the last, the first, a middle and only axes, both ways, in the dtypes of `specs` by turns."""
+    where = (
+        ((3, 33), 1, False), ((33, 3), 0, True), ((4, 5, 20), 1, False), ((130,), 0, True), ((19, 37), 1, True),
+        ((1,), 0, False), ((2, 300), 1, False), ((17, 1), 1, False), ((40, 18), 1, False), ((3, 2, 130), 1, True),
+        ((0, 4), 1, False), ((4, 0), 1, False), ((35, 2, 70), 2, False),
+    )  # fmt: skip
+    return [
+        Sample(op, (replace(specs[k % len(specs)], shape=s),) * arity, {"axis": axis, "reverse": reverse})
+        for k, (s, axis, reverse) in enumerate(where)
+    ]
+
+
+CUMULATIVE = [
+    *cumulative("cumsum", *numbers(-9, 9)),
+    *cumulative("cumprod", *numbers(0.6, 1.4)),
+    *cumulative("cummax", *numbers(-9, 9), Spec((), "bool")),
+    *cumulative("cummin", *numbers(-9, 9), Spec((), "bool")),
+    *cumulative("recurrence", *numbers(-1, 1), arity=2),
+]
+
 # Contractions.
 
 
@@ -421,7 +445,9 @@ def _by_op(*groups: list[Sample]) -> dict[str, tuple[Sample, ...]]:
     return {op: tuple(listed) for op, listed in found.items()}
 
 
-SAMPLES = _by_op(ELEMENTWISE, CHOICES, CASTS, INDICES, REDUCTIONS, VIEWS, GATHERS, SCATTERS, CONTRACTIONS, LOOPS)
+SAMPLES = _by_op(
+    ELEMENTWISE, CHOICES, CASTS, INDICES, REDUCTIONS, VIEWS, GATHERS, SCATTERS, CUMULATIVE, CONTRACTIONS, LOOPS
+)
 ALL = tuple([s for listed in SAMPLES.values() for s in listed])
 
 __all__ = ["ALL", "LEAVES", "SAMPLES", "Sample", "Spec", "samples", "shape"]
