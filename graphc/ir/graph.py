@@ -159,8 +159,8 @@ class Contraction(Op):
 
 @dataclass(frozen=True, eq=False)
 class Opaque(Op):
-    """A loop nest of its own, fused with nothing: nest(inputs, output, **attrs) -> Stmt, on buffers of the loop IR, whose
-    shapes are seen(type, **attrs): the same elements in the same order.
+    """A loop nest of its own, fused with nothing: nest(inputs, output, **attrs) -> Stmt, on buffers of the loop IR,
+    whose shapes are seen(type, **attrs): the same elements in the same order.
 
     The subclasses say what they compute instead, and have no `nest`.
     """
