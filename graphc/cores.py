@@ -1,5 +1,7 @@
 """How many cores this process may keep busy: what it is bound to, and the quota of its control groups.
 
+Two CPUs of one core count once: kernels that keep its arithmetic or its path to memory busy gain nothing from both.
+
 A quota is time per period: 150 ms in every 100 ms are one core and a half. Threads that wait for each other all stop
 when the quota of a period is used up, so the half is left to others.
 """
@@ -16,11 +18,14 @@ MAX_THREADS = 256
 
 def available_cores(root: Path = Path("/")) -> int:
     """Return how many cores this process may use, at least one; `root` holds the system's proc and sys."""
-    return max(1, min([_bound_cores(), *_quotas(root)]))
+    return max(1, min([_bound_cores(root), *_quotas(root)]))
 
 
-def _bound_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _bound_cores(root: Path) -> int:
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    places = [root / f"sys/devices/system/cpu/cpu{cpu}/topology" for cpu in os.sched_getaffinity(0)]
+    return len({" ".join(_words(p / "thread_siblings_list")) or str(p) for p in places})
 
 
 def _quotas(root: Path) -> Iterator[int]:

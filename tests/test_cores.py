@@ -90,12 +90,24 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_quotas(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     groups, mounts, files, expected = CASES[name]
-    monkeypatch.setattr(cores, "_bound_cores", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
     assert cores.available_cores(system(tmp_path, groups, mounts.replace("{mounted}", "/"), files)) == expected
 
 
-def test_a_system_without_control_groups(tmp_path: Path) -> None:
-    assert cores.available_cores(tmp_path) == cores._bound_cores()
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system binds no process to CPUs")
+def test_a_system_that_says_nothing(tmp_path: Path) -> None:
+    assert cores.available_cores(tmp_path) == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system binds no process to CPUs")
+def test_two_cpus_of_one_core_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    siblings = {
+        f"sys/devices/system/cpu/cpu{k}/topology/thread_siblings_list": f"{k % 4},{k % 4 + 4}" for k in range(8)
+    }
+    root = system(tmp_path, "", "", siblings)
+    for bound, expected in [(range(8), 4), (range(4), 4), ((0, 4), 1), ((1, 2, 6), 2), ((3,), 1)]:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, bound=bound: set(bound))
+        assert cores.available_cores(root) == expected
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system binds no process to CPUs")

@@ -135,7 +135,7 @@ class Explanation:
             _heading("One call"),
             f"computes   {flops} on numbers and {functions} (exp, log, ...)",
             f"moves      {_bytes(cost.bytes)} in {runs} of {_count(cost.kernels, 'different kernel')}",
-            f"takes      about {_duration(cost.seconds)} on one core, by estimate",
+            f"takes      about {_duration(cost.seconds)} on one core, by estimate{_divided(cost.threads)}",
             f"keeps      {_bytes(cost.arena_bytes)} for values in between; {bound} is the least possible",
         ]
         updated = [v.attrs["name"] for v, _ in self.before.updates]
@@ -186,6 +186,10 @@ def _bytes(number: int) -> str:
         if number >= unit:
             return f"{number / unit:.1f} {word}"
     return _count(number, "byte")
+
+
+def _divided(threads: int) -> str:
+    return "" if threads == 1 else f"; up to {threads} threads pay for its largest kernel"
 
 
 def _duration(seconds: float) -> str:

@@ -36,6 +36,7 @@ class Cost:
     bytes            read and written by kernels, each array of a kernel once
     arena_bytes      memory for intermediate values; live_bytes is the least that any placement could need
     kernels          distinct loop nests in the code, one for all lengths of a parallel loop; launches: their calls
+    threads          the most that pay for any of its kernels; gx.set_threads and Options.threads may allow fewer
     seconds          an estimate for one thread, from all of this and the facts of the machine. It is made to compare
                      programs: measured times were 0.2 (in a large shared cache) to 5 times it (a transpose)
     """
@@ -47,6 +48,7 @@ class Cost:
     live_bytes: int
     kernels: int
     launches: int
+    threads: int
     seconds: float
 
 
@@ -62,6 +64,7 @@ def program_cost(program: Program, live_bytes: int, target: Target) -> Cost:
         live_bytes,
         len({code_key(k) for k in program.kernels}),
         counts.launches,
+        counts.threads,
         counts.cycles / target.clock,
     )
 
@@ -70,6 +73,7 @@ class _Counts:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.flops = self.transcendentals = self.bytes = self.launches = 0
+        self.threads = 1
         self.cycles = 0.0
         self._of_kernel: dict[Kernel, tuple[tuple[int, int], tuple[float, float]]] = {}
 
@@ -85,6 +89,7 @@ class _Counts:
                 self.transcendentals += times * transcendentals
                 self.bytes += times * sum(b.type.nbytes for b in step.kernel.params)
                 self.launches += times
+                self.threads = max(self.threads, step.threads)
                 self.cycles += times * (max(cycles) + LAUNCH_CYCLES)
             else:
                 self.bytes += times * 2 * step.nbytes

@@ -50,6 +50,15 @@ def test_intermediate_values_are_in_the_arena() -> None:
     assert cost.arena_bytes == cost.live_bytes == 2 * 4 * 64 * 64
 
 
+def test_threads_that_pay() -> None:
+    def cost(n: int, threads: int | None = None) -> int:
+        x = gx.placeholder((n, 1024), name="x")
+        return gx.compile([x], gx.exp(gx.tanh(x)), options=gx.Options(threads=threads)).cost().threads
+
+    assert cost(1) == 1 < cost(64) < cost(512)
+    assert (cost(512, 1), cost(512, 2)) == (1, 2)
+
+
 def test_there_is_no_cost_before_there_is_code() -> None:
     x = gx.placeholder(("n",), name="x")
     f = gx.compile([x], x + 1, name="f")
