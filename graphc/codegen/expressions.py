@@ -28,6 +28,7 @@ from graphc.codegen.values import (
 from graphc.errors import InternalError
 from graphc.ir.loops import LIBM, PRIMITIVES, Apply, Buffer, Const, Expr, Function, Load, Var
 from graphc.ir.types import BOOL, INT64
+from graphc.target import Target
 
 SlotKey = tuple[Buffer, tuple[int, ...], int]
 
@@ -48,9 +49,10 @@ class Scope:
 class ExpressionEmitter(ABC):
     """The values of a kernel under way: scopes, names, register slots, and the lanes of the current VECTOR loop."""
 
-    def __init__(self, functions: Mapping[tuple[str, DType], Function], has_fma: bool) -> None:
+    def __init__(self, functions: Mapping[tuple[str, DType], Function], target: Target) -> None:
         self.functions = functions
-        self.has_fma = has_fma
+        self.has_fma = target.has_fma
+        self.has_maximum = not target.triple.startswith(("x86_64", "i686"))
         self.scopes = [Scope(0, "entry")]
         self.env: dict[Var, Value] = {}
         self.slots: dict[SlotKey, Value] = {}
@@ -184,15 +186,30 @@ class ExpressionEmitter(ABC):
             return self._libm(op, [self.vector(a, lanes) for a in args], dtype, lanes)
         if op == "select":
             return self._select(args, lanes)
+        numbers = [a.known is not None and a.known == a.known for a in args]
         args = [self.vector(a, lanes) for a in args]
         if op in ("cast", "bitcast"):
             return self._convert(op, args[0], dtype)
         if op == "fma" and not self.has_fma:
             return self._libm("fma", args, dtype, lanes)
+        if op in ("min", "max") and dtype.kind == "f" and not self.has_maximum:
+            a, b = args if numbers[0] else args[::-1]
+            return self._extreme(op, a, b, any(numbers))
         level = max(a.level for a in args)
         if op in ("quot", "rem") and args[1].known is None:
             level = max(level, self._guard_level())  # may trap where a condition keeps it from running
         return self.instruct(arithmetic(op, args[0].dtype, lanes, [a.name for a in args]), dtype, lanes, level)
+
+    def _extreme(self, op: str, a: Value, b: Value, is_number: bool) -> Value:
+        """Return the greater or lesser of two floats, NaN if one is NaN. The instruction that CPUs have for the first
+        select gives b if one is NaN, which is right where a is a number."""
+        predicate, level = "gt" if op == "max" else "lt", max(a.level, b.level)
+        is_a = self.instruct(arithmetic(predicate, a.dtype, a.lanes, [a.name, b.name]), BOOL, a.lanes, level)
+        found = self._select([is_a, a, b], a.lanes)
+        if is_number:
+            return found
+        is_nan = self.instruct(arithmetic("ne", a.dtype, a.lanes, [a.name, a.name]), BOOL, a.lanes, a.level)
+        return self._select([is_nan, a, found], a.lanes)
 
     def _index_arithmetic(self, op: str, a: Value, b: Value) -> Value | None:
         """Fold numbers, and keep lane steps apart from scalars. None where lanes must be computed one by one."""

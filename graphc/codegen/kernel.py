@@ -15,7 +15,6 @@ from graphc.codegen.memory import MemoryEmitter
 from graphc.codegen.values import (
     DType,
     Value,
-    arithmetic,
     constant,
     identity,
     llvm_type,
@@ -238,8 +237,7 @@ class _KernelEmitter(MemoryEmitter):
                 self.slots[buffer, index, 1] = self._fold(op, before, total, dtype)
 
     def _fold(self, op: str, a: Value, b: Value, dtype: DType) -> Value:
-        text = arithmetic(op, dtype, a.lanes, [a.name, b.name])
-        return self.instruct(text, dtype, a.lanes, max(a.level, b.level))
+        return self.apply(op, [a, b], dtype)
 
     def _across(self, op: str, value: Value) -> Value:
         """Fold the lanes of a vector: halves onto halves."""

@@ -36,7 +36,7 @@ class ShuffleEmitter(ExpressionEmitter, ABC):
     """Expressions with columns of vectors."""
 
     def __init__(self, functions: Mapping[tuple[str, DType], Function], target: Target) -> None:
-        super().__init__(functions, target.has_fma)
+        super().__init__(functions, target)
         # Whether a store can leave out lanes at no cost.
         self.has_masks = target.vector_bytes >= MASKED_BYTES
         # What the networks have computed, by the names of the rows: step and row.

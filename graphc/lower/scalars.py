@@ -45,7 +45,9 @@ def _sign(x: Expr) -> Expr:
 
 
 def _relu(x: Expr) -> Expr:
-    return apply("max", x, const(0, x.dtype))
+    """A NaN stays one, and 0 is positive."""
+    zero = const(0, x.dtype)
+    return apply("max", x, zero) if x.dtype.kind != "f" else apply("select", apply("le", x, zero), zero, x)
 
 
 def _floor_divide(x: Expr, y: Expr) -> Expr:
