@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.graph import Contraction, Cumulative, Elementwise, Node, Reduction, Region
+from graphc.ir.graph import Cumulative, Elementwise, Node, Product, Reduction, Region
 from graphc.ir.loops import PRIMITIVES, Apply, Var, walk_expressions
 from graphc.lower.scalars import scalar_expr
 
@@ -37,7 +37,7 @@ def is_exact(node: Node) -> bool:
         return node.op.combine not in ("add", "mul")
     if isinstance(node.op, Cumulative):
         return node.op.combine != "add"
-    if isinstance(node.op, Contraction):
+    if isinstance(node.op, Product):
         return False
     if not isinstance(node.op, Elementwise) or not node.inputs:
         return True

@@ -91,8 +91,8 @@ def _kind(node: Node) -> Kind:
     if node.op in leaves:
         return leaves[node.op]
     kinds = {
-        ir.Elementwise: ELEMENTWISE, ir.Reduction: REDUCTION, ir.Contraction: CONTRACTION, ir.Opaque: OPAQUE,
-        ir.Scatter: OPAQUE, ir.Region: REGION,
+        ir.Elementwise: ELEMENTWISE, ir.Reduction: REDUCTION, ir.Contraction: CONTRACTION,
+        ir.Convolution: CONTRACTION, ir.Opaque: OPAQUE, ir.Scatter: OPAQUE, ir.Region: REGION,
     }  # fmt: skip
     return next((kind for cls, kind in kinds.items() if isinstance(node.op, cls)), VIEW)
 

@@ -20,6 +20,7 @@ What a program means:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -150,11 +151,44 @@ class Reduction(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class Contraction(Op):
+class Product(Op):
+    """A sum of products of elements of its two inputs, made tile by tile in registers: what is computed from a tile,
+    element by element, can be finished there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contraction(Product):
     """A sum of products over shared labels. dims(**attrs) -> (labels of a, labels of b, labels of the result)."""
 
     _: KW_ONLY
     dims: Callable[..., tuple[str, str, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution(Product):
+    """One of the three linear maps of a convolution, by what `role` the result has in it: output, input or weight.
+
+    With stride s, dilation d and low l, the element k of the weight takes position p of the output to p*s + k*d - l of
+    the input, along every spatial axis. Layouts are [n, channel, ...] and [channel of the output, channel, ...].
+    """
+
+    _: KW_ONLY
+    role: str
+
+    def shapes(self, node: Node) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+        """Return the shapes of the input, the weight and the output of which the node is one."""
+        first, second = (i.shape for i in node.inputs)
+        by_role = {
+            "output": (first, second, node.shape),
+            "input": (node.shape, second, first),
+            "weight": (first, node.shape, second),
+        }
+        return by_role[self.role]
+
+    def multiply_adds(self, node: Node) -> int:
+        """Return how many products a node adds up in all, those with padding included."""
+        _, weight, output = self.shapes(node)
+        return math.prod(output) * math.prod(weight[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -507,8 +541,9 @@ def items(node: Node) -> tuple[Node, ...]:
 
 
 __all__ = [
-    "NOT_DIFFERENTIABLE", "OPS", "ZERO_DERIVATIVE", "Contraction", "Cumulative", "Elementwise", "Gather", "Graph",
-    "Leaf", "Literal", "Node", "Op", "Opaque", "Ordering", "Reduction", "Region", "Scatter", "View", "bind_attr",
+    "NOT_DIFFERENTIABLE", "OPS", "ZERO_DERIVATIVE", "Contraction", "Convolution", "Cumulative", "Elementwise", "Gather",
+    "Graph", "Leaf", "Literal", "Node", "Op", "Opaque", "Ordering", "Product", "Reduction", "Region", "Scatter", "View",
+    "bind_attr",
     "bind_sizes", "constant", "dims", "item", "items", "known_value", "literal", "placeholder", "substitute",
     "toposort", "variable",
 ]  # fmt: skip

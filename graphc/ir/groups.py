@@ -23,6 +23,7 @@ class GroupKind(enum.Enum):
     POINTWISE = "pointwise"
     REDUCTION = "reduction"
     CONTRACTION = "contraction"
+    CONVOLUTION = "convolution"
     SCATTER = "scatter"
     OPAQUE = "opaque"
     REGION = "region"
@@ -42,7 +43,8 @@ class Decision:
 class Group:
     """Nodes that one kernel computes, inputs before users; `outputs` are those whose value is stored.
 
-    `hero` is the contraction, scatter, opaque or region node; the other nodes of a contraction group are its epilogue.
+    `hero` is the contraction, convolution, scatter, opaque or region node; the other nodes of a contraction's or a
+    convolution's group are its epilogue.
     A scatter group iterates the updates, which its other nodes compute. `body` holds the groups of a region's body.
     """
 

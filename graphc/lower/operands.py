@@ -39,7 +39,7 @@ class Operands:
     def load(self, source: Node, position: Position) -> Expr:
         """Return the element of an array in memory."""
         if is_number(source):
-            return const(_number(source), source.dtype)
+            return const(number_of(source), source.dtype)
         flat = flatten(position, source.shape)
         self.read_exactly.setdefault(source, set()).add(flat)
         self.last_read[source] = self.phase
@@ -133,7 +133,8 @@ def is_number(node: Node) -> bool:
     return value is not None and value.size == 1
 
 
-def _number(node: Node) -> object:
+def number_of(node: Node) -> object:
+    """Return the one element of a constant."""
     value = known_value(node)
     assert value is not None
     return value.reshape(()).item()

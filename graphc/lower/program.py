@@ -14,6 +14,8 @@ from graphc.ir.index import source_of
 from graphc.ir.loops import Buffer, Call, Copy, Kernel, Program, Region, Repeat, Slot, Step
 from graphc.ir.types import TensorType
 from graphc.lower.columns import lower_columns
+from graphc.lower.conv import lower_convolution
+from graphc.lower.conv_weight import lower_convolution_weight
 from graphc.lower.cost import threads_for
 from graphc.lower.cumulative import lower_cumulative
 from graphc.lower.gemm import lower_contraction
@@ -26,6 +28,7 @@ from graphc.lower.schedule import array_of, schedules, writes
 from graphc.lower.shared import SharedKernels
 from graphc.lower.transpose import lower_transposed
 from graphc.lower.work import Launch, Loop, Operand, Site, Work
+from graphc.ops.conv import convolve_weight
 from graphc.target import Target
 
 
@@ -163,6 +166,9 @@ class _Lowering:
         name = "_".join(names[:4]) + ("_etc" if len(names) > 4 else "")
         if group.kind is GroupKind.CONTRACTION:
             return lower_contraction(group, name, self.target)
+        if group.kind is GroupKind.CONVOLUTION:
+            is_weight = group.hero is not None and group.hero.op is convolve_weight
+            return (lower_convolution_weight if is_weight else lower_convolution)(group, name, self.target)
         if group.kind is GroupKind.SCATTER:
             return [lower_scatter(group, name)]
         if group.kind is GroupKind.OPAQUE:

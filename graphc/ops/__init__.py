@@ -1,5 +1,5 @@
 """Every operation, one definition each with all its facts."""
 
-from graphc.ops import control, cumulative, dot, elementwise, index, reduce, shape
+from graphc.ops import control, conv, cumulative, dot, elementwise, index, pool, reduce, shape
 
-__all__ = ["control", "cumulative", "dot", "elementwise", "index", "reduce", "shape"]
+__all__ = ["control", "conv", "cumulative", "dot", "elementwise", "index", "pool", "reduce", "shape"]

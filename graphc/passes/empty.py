@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphc.ir.graph import Contraction, Graph, Node, Reduction, Scatter, literal
+from graphc.ir.graph import Graph, Node, Product, Reduction, Scatter, literal
 from graphc.ir.rewrite import OnFire, into_bodies
 from graphc.ir.types import TensorType
 from graphc.ops.control import zeros
@@ -37,7 +37,7 @@ def _without_empty(node: Node) -> Node:
         return node
     if isinstance(node.op, Reduction):
         return _full(node.op.init(node.dtype), type)
-    if isinstance(node.op, Contraction):
+    if isinstance(node.op, Product):
         return zeros(type)
     if isinstance(node.op, Scatter):
         return inputs[0]

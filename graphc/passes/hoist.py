@@ -19,11 +19,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import (
-    Contraction,
     Elementwise,
     Graph,
     Node,
     Opaque,
+    Product,
     Reduction,
     Region,
     item,
@@ -191,7 +191,7 @@ def _is_dear(node: Node) -> bool:
     """Whether to compute a value takes clearly more than to read it."""
     if isinstance(node.op, Elementwise):
         return node.op.scalar not in CHEAP
-    return isinstance(node.op, Contraction | Reduction | Opaque | Region)
+    return isinstance(node.op, Product | Reduction | Opaque | Region)
 
 
 def _is_thin(node: Node, kinds: Mapping[Node, int]) -> bool:

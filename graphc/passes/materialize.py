@@ -1,16 +1,16 @@
 """Give every result, and every operand that a kernel needs as a plain array, memory of its own.
 
 A result may be an input, a constant, a view, or the same node as another result; an opaque op or a region reads whole
-arrays; a contraction reads strided ones. Where such a value is only a view, a `copy` node makes it a computed one. A
-reshape needs none where the elements lie in memory in its order. The indices of a scatter are checked apart from it, so
-that it cannot fail when it has begun to write.
+arrays; a contraction or a convolution reads strided ones. Where such a value is only a view, a `copy` node makes it a
+computed one. A reshape needs none where the elements lie in memory in its order. The indices of a scatter are checked
+apart from it, so that it cannot fail when it has begun to write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 
-from graphc.ir.graph import Contraction, Graph, Node, Opaque, Reduction, Region, Scatter, item
+from graphc.ir.graph import Graph, Node, Opaque, Product, Reduction, Region, Scatter, item
 from graphc.ir.index import Index, flatten, is_alias, is_virtual, source_of, trace
 from graphc.ir.loops import Var
 from graphc.ir.rewrite import OnFire
@@ -38,7 +38,7 @@ def materialize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
         if isinstance(node.op, Opaque | Region):
             inputs = tuple([plain(i) if is_virtual(_in_same_order(i)) else i for i in inputs])
-        elif isinstance(node.op, Contraction):
+        elif isinstance(node.op, Product):
             inputs = tuple([i if _is_strided(i) else plain(i) for i in inputs])
         elif isinstance(node.op, Scatter):
             if not inputs[1].tensor_type.size:

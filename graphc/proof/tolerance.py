@@ -22,7 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from graphc.ir.graph import Contraction, Cumulative, Elementwise, Node, Reduction, Region, Scatter
+from graphc.ir.graph import (
+    Contraction,
+    Convolution,
+    Cumulative,
+    Elementwise,
+    Node,
+    Product,
+    Reduction,
+    Region,
+    Scatter,
+)
 from graphc.ir.loops import CHEAP, COMPARISONS, PRIMITIVES
 from graphc.ir.types import TensorType
 
@@ -62,6 +72,8 @@ def terms(nodes: Iterable[Node]) -> int:
             most = max(most, math.prod([s for c, s in zip(a, node.inputs[0].shape, strict=True) if c not in out]))
         elif isinstance(node.op, Cumulative):
             most = max(most, node.shape[node.attrs["axis"]])
+        elif isinstance(node.op, Convolution):
+            most = max(most, node.op.multiply_adds(node) // max(1, int(node.tensor_type.size)))
         elif isinstance(node.op, Scatter):
             most = max(most, int(node.inputs[1].tensor_type.size))
         elif isinstance(node.op, Region):
@@ -72,7 +84,7 @@ def terms(nodes: Iterable[Node]) -> int:
 
 def adds_up(nodes: Iterable[Node]) -> bool:
     """Tell whether the order of additions may matter to some of these nodes."""
-    return any(isinstance(n.op, Reduction | Contraction | Cumulative | Scatter | Region) for n in nodes)
+    return any(isinstance(n.op, Reduction | Product | Cumulative | Scatter | Region) for n in nodes)
 
 
 def has_functions(nodes: Iterable[Node]) -> bool:

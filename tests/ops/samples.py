@@ -397,6 +397,66 @@ CONTRACTIONS = [
     contraction("mbk,bkn->nbm", m=5, b=2, k=3, n=4),
 ]
 
+# Convolutions and pooling.
+
+
+def convolution(
+    role: str, x: tuple[int, ...], w: tuple[int, ...], y: tuple[int, ...], dtype: str = "f32",
+    stride: tuple[int, int] = (1, 1), dilation: tuple[int, int] = (1, 1), low: tuple[int, int] = (0, 0),
+) -> Sample:  # fmt: skip
+    """Return one of the three convolutions of an input, a weight and an output of these shapes."""
+    op, operands, result = {
+        "output": ("convolve", (x, w), y),
+        "input": ("convolve_input", (y, w), x),
+        "weight": ("convolve_weight", (x, y), w),
+    }[role]
+    attrs = {"shape": result[2:], "stride": stride, "dilation": dilation, "low": low, "groups": x[1] // w[1]}
+    return Sample(op, tuple([Spec(s, dtype) for s in operands]), attrs)
+
+
+def convolutions(role: str) -> list[Sample]:
+    """Return samples of one of the three convolutions: plain, padded, with stride, dilation, groups, channel by
+    channel, of images much larger and smaller than a vector, and of integers."""
+    return [
+        convolution(role, (2, 3, 6, 7), (4, 3, 3, 2), (2, 4, 4, 6)),
+        convolution(role, (1, 2, 5, 5), (3, 2, 3, 3), (1, 3, 5, 5), "f64", low=(1, 1)),
+        convolution(role, (2, 2, 7, 8), (2, 2, 3, 3), (2, 2, 4, 4), stride=(2, 2), low=(1, 1)),
+        convolution(role, (1, 4, 9, 6), (2, 2, 2, 3), (1, 2, 8, 3), "f64", stride=(1, 2), dilation=(2, 1), low=(1, 1)),
+        convolution(role, (2, 3, 4, 5), (3, 1, 3, 3), (2, 3, 4, 5), low=(1, 1)),
+        convolution(role, (1, 1, 3, 35), (2, 1, 3, 4), (1, 2, 1, 34), low=(0, 1)),
+        convolution(role, (1, 1, 8, 8), (1, 1, 2, 2), (1, 1, 3, 3), stride=(3, 3)),
+        convolution(role, (2, 1, 3, 3), (2, 1, 2, 2), (2, 2, 5, 4), "i32", low=(2, 1)),
+        convolution(role, (0, 2, 3, 3), (2, 2, 2, 2), (0, 2, 2, 2)),
+    ]
+
+
+def pooling(
+    x: tuple[int, ...], y: tuple[int, ...], dtype: str = "f32", **attrs: tuple[int, ...]
+) -> Mapping[str, Sample]:
+    """Return a sample of each operation of pooling, by name."""
+    rank = len(attrs["window"])
+    ones, zeros = (1,) * rank, (0,) * rank
+    attrs = {"stride": ones, "dilation": ones, "low": zeros, **attrs}
+    forward, backward = {"shape": y[-rank:], **attrs}, {"shape": x[-rank:], **attrs}
+    large, small = Spec(x, dtype), Spec(y, dtype)
+    choice = Spec(y, "i32", 0, int(np.prod(attrs["window"])) - 1, True)
+    return {
+        "max_pool": Sample("max_pool", (large,), forward),
+        "pool_index": Sample("pool_index", (large,), forward),
+        "pool_take": Sample("pool_take", (large, choice), forward),
+        "pool_put": Sample("pool_put", (small, choice), backward),
+    }
+
+
+POOLINGS = [
+    pooling((2, 3, 4, 6), (2, 3, 2, 3), window=(2, 2), stride=(2, 2)),
+    pooling((1, 2, 7, 7), (1, 2, 4, 4), "f64", window=(3, 3), stride=(2, 2), low=(1, 1)),
+    pooling((2, 5, 20), (2, 5, 20), window=(2, 3), dilation=(1, 2), low=(1, 2)),
+    pooling((3, 12), (3, 4), "i32", window=(2,), stride=(3,)),
+    pooling((1, 11, 11), (1, 2, 2), window=(6, 6), stride=(5, 5)),
+    pooling((2, 9, 18), (2, 8, 16), window=(2, 3)),
+]
+
 # Loops.
 
 
@@ -445,8 +505,23 @@ def _by_op(*groups: list[Sample]) -> dict[str, tuple[Sample, ...]]:
     return {op: tuple(listed) for op, listed in found.items()}
 
 
+CONVOLUTIONS = [s for role in ("output", "input", "weight") for s in convolutions(role)]
+POOLS = [s for name in ("max_pool", "pool_index", "pool_take", "pool_put") for s in [p[name] for p in POOLINGS]]
+
 SAMPLES = _by_op(
-    ELEMENTWISE, CHOICES, CASTS, INDICES, REDUCTIONS, VIEWS, GATHERS, SCATTERS, CUMULATIVE, CONTRACTIONS, LOOPS
+    ELEMENTWISE,
+    CHOICES,
+    CASTS,
+    INDICES,
+    REDUCTIONS,
+    VIEWS,
+    GATHERS,
+    SCATTERS,
+    CUMULATIVE,
+    CONTRACTIONS,
+    CONVOLUTIONS,
+    POOLS,
+    LOOPS,
 )
 ALL = tuple([s for listed in SAMPLES.values() for s in listed])
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from graphc.ir.graph import Contraction, Elementwise, Gather, Node, Reduction
+from graphc.ir.graph import Contraction, Convolution, Elementwise, Gather, Node, Product, Reduction
 from graphc.ir.index import source_of
 from graphc.ir.loops import CHEAP
 from graphc.passes.fusion.legality import Draft, folds_outer_axes
@@ -89,7 +89,7 @@ class _Facts:
 
 
 def _facts(node: Node) -> _Facts:
-    is_product = isinstance(node.op, Contraction)
+    is_product = isinstance(node.op, Product)
     sources = tuple([source_of(i) for i in node.inputs])
     loads = [(s, s.tensor_type.nbytes, s.dtype.itemsize) for s in sources if not _is_free(s)]
     wide = max([node.dtype.itemsize, *[i.dtype.itemsize for i in node.inputs]])
@@ -103,7 +103,9 @@ def _is_free(source: Node) -> bool:
 
 
 def _multiply_adds(hero: Node) -> float:
-    """Return the cycles of a contraction with one lane: two multiply-adds are under way at a time."""
+    """Return the cycles of a product with one lane: two multiply-adds are under way at a time."""
+    if isinstance(hero.op, Convolution):
+        return 0.5 * hero.op.multiply_adds(hero)
     assert isinstance(hero.op, Contraction)
     a, b, _ = hero.op.dims(**hero.attrs)
     sizes = dict(zip(a + b, hero.inputs[0].shape + hero.inputs[1].shape, strict=True))

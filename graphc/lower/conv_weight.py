@@ -1,0 +1,385 @@
+"""Gradients of convolutions with respect to the weight, to loop nests.
+
+Each element is a dot product over all positions of all images: of a channel of the cotangent and a channel of the
+image seen through one tap. Both are laid out in rows of one pitch, the cotangent with zeros between its rows, so that
+for every tap the positions of an image are one contiguous run of both:
+
+    for each group, tile of channels of the cotangent (and range of channels of the image):
+        for each chunk of images: for each tile of channels of the image and taps:
+            acc[o, (c, tap), lane] = 0
+            for each run, a vector at a time: acc[o, (c, tap)] += cotangent[o] * plane[c][... + offset of tap]
+            sums[o, c, tap] += the lanes of acc
+        store epilogue(sums)
+
+A chunk is as many images as keep the channels of the cotangent in the first cache. The order of the sum follows from
+the shapes alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from graphc.ir.graph import Convolution
+from graphc.ir.groups import Group
+from graphc.ir.index import Index
+from graphc.ir.loops import (
+    PARALLEL,
+    SERIAL,
+    UNROLL,
+    VECTOR,
+    Accumulate,
+    Alloc,
+    Apply,
+    Buffer,
+    Expr,
+    For,
+    Kernel,
+    Load,
+    Space,
+    Stmt,
+    Store,
+    Var,
+    block,
+    const,
+)
+from graphc.ir.types import TensorType
+from graphc.lower.conv import WAYS, axis_of, parts_of_output
+from graphc.lower.epilogue import Epilogue
+from graphc.lower.operands import Operands
+from graphc.lower.planes import Axis, Planes, Run
+from graphc.lower.strides import Strided, strided
+from graphc.lower.work import Launch, Temporary
+from graphc.target import Target
+
+SUMS_BYTES = 64 << 10
+"""Sums of one iteration at most: they lie on the stack."""
+
+
+MOST_TAPS = 8
+"""Taps in a row of one tile at most."""
+
+REDUCE = 12
+"""Cycles to add up the lanes of a vector."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Channels of the cotangent; channels of the image for each run of taps across; kernel rows taken together."""
+
+    outputs: int
+    inputs: tuple[int, ...]
+    rows: bool
+
+
+def lower_convolution_weight(group: Group, name: str, target: Target) -> list[Launch]:
+    """Return the kernels of a group around the gradient of a convolution with respect to the weight."""
+    return _Weight(group, name, target).launches()
+
+
+class _Weight:
+    def __init__(self, group: Group, name: str, target: Target) -> None:
+        hero = group.hero
+        assert hero is not None
+        assert isinstance(hero.op, Convolution)
+        self.hero, self.name, self.target, self.group = hero, name, target, group
+        self.operands = Operands()
+        self.epilogue = Epilogue(group, self.operands)
+        self.dtype = hero.dtype
+        self.lanes = target.lanes(self.dtype.itemsize)
+        self.before: list[Launch] = []
+        image, cotangent = hero.inputs
+        self.sources = strided(image), strided(cotangent)
+        self.images, self.groups = image.shape[0], hero.attrs["groups"]
+        self.channels, self.depth = hero.shape[0] // self.groups, hero.shape[1]
+        self.kernel: tuple[int, ...] = hero.shape[2:]
+        rows, columns = cotangent.shape[2:]
+        stride = hero.attrs["stride"]
+        parts = parts_of_output(cotangent.shape, self.kernel, dict(hero.attrs))
+        axes = [axis_of(parts, k, image.shape[2 + k], stride[k]) for k in range(2)]
+        plain = Planes(axes[0], axes[1])
+        pitch = max(plain.pitch, columns)
+        # Whole vectors of a run, the last of which may go on behind the last row.
+        run = (rows - 1) * pitch + columns
+        self.steps = -(-run // self.lanes)
+        slack = self.steps * self.lanes - run
+        self.planes = Planes(axes[0], axes[1], slack, pitch)
+        self.cotangents = Planes(Axis(rows, 1, 0, rows - 1), Axis(columns, 1, 0, columns - 1), slack, pitch)
+        down, across = parts[0].runs
+        self.down, self.across = down, [piece for run in across for piece in _pieces(run)]
+
+    def launches(self) -> list[Launch]:
+        """Return the kernels, those that lay the operands out first."""
+        body = self._each_group() if self._is_local() else self._shared_out()
+        kernel = Kernel(self.name, tuple(self.operands.buffers.values()), body)
+        launch = Launch(
+            kernel,
+            tuple(self.operands.buffers),
+            frozenset(self.group.outputs),
+            self.epilogue.same_index(),
+            tuple(self.operands.sites.found),
+        )
+        return [*self.before, launch]
+
+    @property
+    def _taps(self) -> int:
+        return math.prod(self.kernel)
+
+    # What is shared out, and where the operands lie.
+
+    def _is_local(self) -> bool:
+        size = self.depth * self.planes.count * self.planes.size + self.channels * self.cotangents.size
+        sums = self.channels * self.depth * self._taps
+        fits = size * self.dtype.itemsize <= self.target.l2_bytes // 8 and sums * self.dtype.itemsize <= SUMS_BYTES
+        return bool(self.groups >= WAYS and fits)
+
+    def _each_group(self) -> Stmt:
+        """Share out groups: each lays out one image after the other and adds up."""
+        tile = self._tile(self.depth)
+        var, image = Var("g"), Var("n")
+        g, n = Index.axis(var, self.groups), Index.axis(image, self.images)
+        code: list[Stmt] = []
+        fills: list[Stmt] = []
+        places: list[_Place] = []
+        layouts = ((self.planes, self.depth, "image"), (self.cotangents, self.channels, "cotangent"))
+        for (planes, count, name), source in zip(layouts, self.sources, strict=True):
+            channel, step = Var("c"), planes.count * planes.size
+            buffer = Buffer(name, TensorType(self.dtype, (count * step,)), Space.STACK)
+            c = Index.axis(channel, count)
+            fill = planes.fill(buffer, c * step, source, (n, g * count + c), self.operands)
+            code.append(Alloc(buffer))
+            fills.append(For(channel, count, fill, SERIAL))
+            places.append(_Place(buffer, 0, step, Index({})))
+        sums = Buffer("sums", TensorType(self.dtype, (self.channels, self.depth * self._taps)), Space.STACK)
+        stack = Var("stack")
+        stacks = self.channels // tile.outputs
+        m = Index.axis(stack, stacks) * tile.outputs
+        add = self._add_chunk(tile, places, m, Index({}), self.depth, n, 1, sums, m)
+        code += [Alloc(sums), _clear(sums)]
+        code.append(For(image, self.images, block(*fills, For(stack, stacks, add, SERIAL)), SERIAL))
+        code.append(self._finish(sums, g, Index({}), Index({}), self.depth))
+        return For(var, self.groups, block(*code), PARALLEL)
+
+    def _shared_out(self) -> Stmt:
+        """Share out groups, tiles of channels of the cotangent and ranges of channels of the image."""
+        depth = self._range()
+        tile = self._tile(depth)
+        ranges, stacks = self.depth // depth, self.channels // tile.outputs
+        var, total = Var("part"), self.groups * stacks * ranges
+        each = Index.axis(var, total)
+        g, m, c = each // (stacks * ranges), each // ranges % stacks * tile.outputs, each % ranges * depth
+        places = [
+            self._lay_out(source, planes, count, base)
+            for source, planes, count, base in (
+                (self.sources[0], self.planes, self.depth * self.groups, g * self.depth),
+                (self.sources[1], self.cotangents, self.channels * self.groups, g * self.channels),
+            )
+        ]
+        sums = Buffer("sums", TensorType(self.dtype, (tile.outputs, depth * self._taps)), Space.STACK)
+        together = self._chunk(tile)
+        chunk, chunks = Var("chunk"), self.images // together
+        first = Index.axis(chunk, chunks) * together
+        add = self._add_chunk(tile, places, m, c, depth, first, together, sums, Index({}))
+        return For(
+            var,
+            total,
+            block(Alloc(sums), _clear(sums), For(chunk, chunks, add, SERIAL), self._finish(sums, g, m, c, depth)),
+            PARALLEL,
+        )
+
+    def _lay_out(self, source: Strided, planes: Planes, channels: int, base: Index) -> _Place:
+        """Lay an operand out in an array of its own."""
+        step = planes.count * planes.size
+        total = self.images * channels
+        copy = Temporary(TensorType(self.dtype, (total * step,)))
+        operands = Operands()
+        var = Var("plane")
+        each = Index.axis(var, total)
+        buffer = operands.buffer(copy)
+        fill = planes.fill(buffer, each * step, source, (each // channels, each % channels), operands)
+        kernel = Kernel(f"{self.name}_planes", tuple(operands.buffers.values()), For(var, total, fill, PARALLEL))
+        self.before.append(Launch(kernel, tuple(operands.buffers), frozenset((copy,))))
+        return _Place(self.operands.buffer(copy), channels * step, step, base * step)
+
+    def _range(self) -> int:
+        """Return how many channels of the image one iteration covers: few enough for its sums to lie on the stack and
+        for WAYS iterations, if there are so many."""
+        fitting = [
+            d for d in range(self.depth, 0, -1)
+            if self.depth % d == 0 and d * self._taps * 4 * self.dtype.itemsize <= SUMS_BYTES
+        ] or [1]  # fmt: skip
+        ways = self.groups * max(1, self.channels // 4)
+        return next((d for d in fitting if ways * (self.depth // d) >= WAYS), fitting[-1])
+
+    def _chunk(self, tile: Tile) -> int:
+        """Return how many images are taken together."""
+        one = tile.outputs * self.cotangents.size * self.dtype.itemsize
+        return next(
+            d for d in range(self.images, 0, -1) if self.images % d == 0 and (d == 1 or d * one <= self.target.l1_bytes)
+        )
+
+    # Tiles.
+
+    def _tile(self, depth: int) -> Tile:
+        """Return the tile that costs least."""
+        free = self.target.vector_registers - 2
+        most_taps = max([run.count for run in self.across], default=1)
+        best: tuple[float, Tile] | None = None
+        for outputs in [d for d in range(1, 9) if self.channels % d == 0]:
+            most = (free - outputs) // outputs
+            if most < most_taps and outputs > 1:
+                continue
+            inputs = [
+                next((d for d in range(depth, 0, -1) if depth % d == 0 and d * run.count <= most), 1)
+                for run in self.across
+            ]
+            rows = all(
+                c * run.count * down.count <= most
+                for c, run in zip(inputs, self.across, strict=True)
+                for down in self.down
+            )
+            cost = 0.0
+            for (c, run), down in itertools.product(zip(inputs, self.across, strict=True), self.down):
+                columns = c * run.count * (down.count if rows else 1)
+                step = max(outputs * columns / 2, (outputs + columns) / 2, 4.0) + 0.15 * (outputs + columns)
+                tiles = depth / c * (1 if rows else down.count) / outputs
+                cost += tiles * (self.images * self.steps * step + REDUCE * outputs * columns)
+            if best is None or cost < best[0]:
+                best = cost, Tile(outputs, tuple(inputs), rows)
+        assert best is not None
+        return best[1]
+
+    def _add_chunk(
+        self, tile: Tile, places: Sequence[_Place], m: Index, c: Index, depth: int, first: Index, images: int,
+        sums: Buffer, row: Index,
+    ) -> Stmt:  # fmt: skip
+        """Return the loops that add what `images` images from `first` on give to all sums of some channels."""
+        code: list[Stmt] = []
+        for (inputs, across), down in itertools.product(zip(tile.inputs, self.across, strict=True), self.down):
+            channel, y = Var("c"), Var("y")
+            tiles = depth // inputs
+            own = Index.axis(channel, tiles) * inputs
+            rows, outer = (down.count, 1) if tile.rows else (1, down.count)
+            a = Index.axis(y, outer)
+            dots = self._dots(tile.outputs, inputs, rows, a, down, across, places, m, c, own, first, images, sums, row)
+            code.append(For(channel, tiles, For(y, outer, dots, SERIAL), SERIAL))
+        return block(*code)
+
+    def _dots(
+        self, outputs: int, inputs: int, rows: int, a: Index, down: Run, across: Run, places: Sequence[_Place],
+        m: Index, c: Index, own: Index, first: Index, images: int, sums: Buffer, row: Index,
+    ) -> Stmt:  # fmt: skip
+        """Return one tile of dot products: `outputs` channels by `inputs` channels and some taps."""
+        planes, lanes = self.planes, self.lanes
+        columns = inputs * rows * across.count
+        acc = Buffer("acc", TensorType(self.dtype, (outputs * columns, lanes)), Space.REGISTER)
+        image, step = Var("n"), Var("f")
+        n, start = first + Index.axis(image, images), Index.axis(step, self.steps) * lanes
+        plane = planes.plane(down.phase, across.phase)
+
+        def each(body: object) -> Stmt:
+            o, i, r, x, j = (Var(name) for name in ("o", "i", "r", "x", "j"))
+            inner: Stmt = For(j, lanes, block(*body(o, i, r, x, j)), VECTOR)  # type: ignore[operator]
+            for var, count in ((o, outputs), (x, across.count), (r, rows), (i, inputs)):
+                inner = For(var, count, inner, UNROLL)
+            return inner
+
+        def register(o: Var, i: Var, r: Var, x: Var) -> Index:
+            column = (Index.axis(i, inputs) * rows + Index.axis(r, rows)) * across.count + Index.axis(x, across.count)
+            return Index.axis(o, outputs) * columns + column
+
+        def multiply(o: Var, i: Var, r: Var, x: Var, j: Var) -> list[Stmt]:
+            lane = start + Index.axis(j, lanes)
+            tap_row = a + Index.axis(r, rows)
+            offset = (tap_row * down.move + down.shift) * planes.pitch + Index.axis(x, across.count) * across.move
+            seen = offset + lane + (across.shift + planes.origin + plane * planes.size)
+            left = places[1].load(n, m + Index.axis(o, outputs), lane)
+            right = places[0].load(n, c + own + Index.axis(i, inputs), seen)
+            product = Apply("mul", (left, right), self.dtype)
+            return [Accumulate(acc, (register(o, i, r, x).to_expr(), j), "add", product)]
+
+        clear = each(lambda o, i, r, x, j: [Store(acc, (register(o, i, r, x).to_expr(), j), const(0, self.dtype))])
+        loops = For(image, images, For(step, self.steps, each(multiply), SERIAL), SERIAL)
+        lines = Buffer("lines", acc.type, Space.STACK)
+        keep = each(
+            lambda o, i, r, x, j: [
+                Store(lines, (register(o, i, r, x).to_expr(), j), Load(acc, (register(o, i, r, x).to_expr(), j)))
+            ]
+        )
+        return block(
+            Alloc(acc),
+            clear,
+            loops,
+            Alloc(lines),
+            keep,
+            self._fold(lines, outputs, inputs, rows, a, down, across, own, sums, row),
+        )
+
+    def _fold(
+        self, lines: Buffer, outputs: int, inputs: int, rows: int, a: Index, down: Run, across: Run, own: Index,
+        sums: Buffer, row: Index,
+    ) -> Stmt:  # fmt: skip
+        """Return the loops that add up the lanes of a tile."""
+        o, i, r, x, j = (Var(name) for name in ("o", "i", "r", "x", "j"))
+        columns = inputs * rows * across.count
+        total = Buffer("total", TensorType(self.dtype, ()), Space.REGISTER)
+        output, channel = Index.axis(o, outputs), Index.axis(i, inputs)
+        tap_row, tap = Index.axis(r, rows), Index.axis(x, across.count)
+        line = output * columns + (channel * rows + tap_row) * across.count + tap
+        place = (a + tap_row) * down.weight_step + down.weight
+        column = tap * across.weight_step + across.weight
+        number = ((own + channel) * self.kernel[0] + place) * self.kernel[1] + column
+        body: Stmt = block(
+            Alloc(total),
+            Store(total, (), const(0, self.dtype)),
+            For(j, self.lanes, Accumulate(total, (), "add", Load(lines, (line.to_expr(), j))), VECTOR),
+            Accumulate(sums, ((row + output).to_expr(), number.to_expr()), "add", Load(total, ())),
+        )
+        for var, count in ((x, across.count), (r, rows), (i, inputs), (o, outputs)):
+            body = For(var, count, body, SERIAL)
+        return body
+
+    def _finish(self, sums: Buffer, g: Index, m: Index, c: Index, depth: int) -> Stmt:
+        outputs, (height, width) = sums.shape[0], self.kernel
+        o, j = Var("o"), Var("j")
+        output, along = Index.axis(o, outputs), Index.axis(j, sums.shape[1])
+        place = (
+            g * self.channels + m + output,
+            c + along // (height * width),
+            along // width % height,
+            along % width,
+        )
+        inner = block(*self.epilogue.finish(Load(sums, (o, j)), place))
+        return For(o, outputs, For(j, sums.shape[1], inner, VECTOR), SERIAL)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an operand lies: element `at` of channel c of image n is at n * image + c * channel + base + at."""
+
+    buffer: Buffer
+    image: int
+    channel: int
+    base: Index
+
+    def load(self, n: Index, c: Index, at: Index) -> Expr:
+        return Load(self.buffer, ((n * self.image + c * self.channel + self.base + at).to_expr(),))
+
+
+def _pieces(run: Run) -> list[Run]:
+    """Cut a long run of taps into equal ones."""
+    count = -(-run.count // MOST_TAPS)
+    length = -(-run.count // count)
+    return [
+        Run(run.weight + k * run.weight_step, run.weight_step, min(length, run.count - k), run.phase,
+            run.shift + k * run.move, run.move)
+        for k in range(0, run.count, length)
+    ]  # fmt: skip
+
+
+def _clear(buffer: Buffer) -> Stmt:
+    m, j = Var("m"), Var("j")
+    rows, columns = buffer.shape
+    return For(m, rows, For(j, columns, Store(buffer, (m, j), const(0, buffer.type.dtype)), VECTOR), SERIAL)
