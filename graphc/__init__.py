@@ -1,7 +1,7 @@
 """graphc: a compiler for static tensor graphs. The public names, and nothing else."""
 
 from graphc import nn
-from graphc.array.control import scan
+from graphc.array.control import cond, fori_loop, map, scan, while_loop
 from graphc.array.convert import (
     asarray,
     constant,
@@ -215,6 +215,7 @@ from graphc.errors import (
     NaNError,
     OutOfBoundsError,
     ShapeError,
+    StepsError,
     SymbolicValueError,
 )
 from graphc.options import Options
@@ -259,6 +260,7 @@ __all__ = [
     "Options",
     "OutOfBoundsError",
     "ShapeError",
+    "StepsError",
     "SymbolicValueError",
     "Tensor",
     "Variable",
@@ -309,6 +311,7 @@ __all__ = [
     "compile",
     "concat",
     "concatenate",
+    "cond",
     "constant",
     "copysign",
     "cos",
@@ -343,6 +346,7 @@ __all__ = [
     "float64",
     "floor",
     "floor_divide",
+    "fori_loop",
     "full",
     "full_like",
     "get_threads",
@@ -383,6 +387,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "logsumexp",
+    "map",
     "matmul",
     "matrix_transpose",
     "max",
@@ -466,6 +471,7 @@ __all__ = [
     "vjp",
     "vmap",
     "where",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]

@@ -114,6 +114,10 @@ class OutOfBoundsError(GraphcError, IndexError):
     """An index outside its axis, found while building or while running."""
 
 
+class StepsError(GraphcError, RuntimeError):
+    """A loop took more steps than it may."""
+
+
 class NaNError(GraphcError, ArithmeticError):
     """A call under `check_nan` produced a NaN."""
 

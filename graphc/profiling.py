@@ -16,7 +16,7 @@ from graphc.inspect.formulas import formula
 from graphc.inspect.profile import Event, KernelTime, Profile, shares
 from graphc.ir.graph import Node
 from graphc.ir.groups import Group
-from graphc.ir.loops import Call, Copy, leaf_steps
+from graphc.ir.loops import Call, Clear, Copy, leaf_steps
 from graphc.lower.cost import operations
 from graphc.lower.program import Lowered
 from graphc.peaks import Peaks
@@ -81,11 +81,14 @@ def profile(
     return Profile(name, sizes, len(calls), whole, tuple(kernels), tuple(found), count - kept)
 
 
-def _kernel(step: Call | Copy, lowered: Lowered, runs: int, seconds: float, share: float, peaks: Peaks) -> KernelTime:
-    if isinstance(step, Copy):
-        moved = 2 * step.nbytes * runs
-        bound = moved / peaks.bytes_per_second(2 * step.nbytes)
-        return KernelTime("copy", (), (), runs, seconds, share, 0, 0, moved, bound, "memory")
+def _kernel(
+    step: Call | Copy | Clear, lowered: Lowered, runs: int, seconds: float, share: float, peaks: Peaks
+) -> KernelTime:
+    if not isinstance(step, Call):
+        moved = (2 if isinstance(step, Copy) else 1) * step.nbytes
+        bound = runs * moved / peaks.bytes_per_second(moved)
+        name = "copy" if isinstance(step, Copy) else "clear"
+        return KernelTime(name, (), (), runs, seconds, share, 0, 0, runs * moved, bound, "memory")
     group, kernel = lowered.groups[step], step.kernel
     flops, functions = operations(kernel.body)
     nbytes = sum(b.type.nbytes for b in kernel.params)

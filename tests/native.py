@@ -16,7 +16,6 @@ import numpy as np
 
 from graphc.codegen.jit import Machine
 from graphc.codegen.module import emit_module
-from graphc.errors import OutOfBoundsError
 from graphc.ir.graph import Graph, Node
 from graphc.ir.interpret import Failure
 from graphc.ir.loops import Call, Check, Function, Kernel, Program, Region, Slot, walk
@@ -98,7 +97,7 @@ class NativeGraph(LoweredGraph):
         self.machine = Machine(emit_module(self.program, target), self.program.name, target)
 
     def __call__(self, inputs: Sequence[Array], variables: Mapping[Node, Array] | None = None) -> tuple[Array, ...]:
-        """Return outputs, then new values of the updated variables; raise OutOfBoundsError where a check fails."""
+        """Return outputs, then new values of the updated variables; raise the error of a check that fails."""
         variables = variables or {}
         program, states = self.program, self.graph.variables
         given = [_holding(np.asarray(a, t.dtype)) for a, t in zip(inputs, program.inputs, strict=True)]
@@ -114,7 +113,7 @@ class NativeGraph(LoweredGraph):
             for v, memory in state.items():
                 assert memory.array.tobytes() == variables[v].tobytes(), "a run that failed moved a variable"
             site = self.lowered.sites[failure.site]
-            raise OutOfBoundsError(site.message(failure.value), site.location)
+            raise site.error(failure.value)
         updated = {v for v, _ in self.graph.updates}
         for v, memory in state.items():
             kept = v in updated or memory.array.tobytes() == variables[v].tobytes()

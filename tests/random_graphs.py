@@ -31,7 +31,7 @@ from graphc.ir.graph import (
     variable,
 )
 from graphc.ir.types import BOOL, DTYPES, INT64, TensorType
-from graphc.ops.control import parameter, scan
+from graphc.ops.control import cond, parameter, scan, while_loop
 from graphc.ops.index import COMBINE
 from tests.agreement import is_exact
 from tests.ops.samples import SAMPLES
@@ -141,7 +141,7 @@ class _Builder:
             self.choice, self.compare, self.cast, self.transpose, self.broadcast, self.broadcast, self.reshape,
             self.slice, self.embed, self.concat, self.constant, self.iota, self.reduction, self.reduction,
             self.reduction, self.contraction, self.contraction, self.softmax, self.check_index, self.size, self.scan,
-            self.gather, self.scatter, self.cumulative,
+            self.gather, self.scatter, self.cumulative, self.cond, self.while_loop,
         ]  # fmt: skip
 
     # Choices.
@@ -504,6 +504,70 @@ class _Builder:
                 sources = [*carried, *xs, *constants]
                 if inside in inner.exact and all(s in self.exact for s in sources):
                     self.exact.add(result)
+        return None
+
+    def inside(self, carried: Sequence[Node]) -> tuple[_Builder, list[Node]]:
+        """Return a builder of a body with parameters for these nodes, and the parameters."""
+        inner = _Builder(self.choices, self.depth + 1, self.sizes)
+        inner.dtypes = self.dtypes
+        params = [inner.fresh(c.shape, c.dtype) for c in carried]
+        inner.exact -= {p for c, p in zip(carried, params, strict=True) if c not in self.exact}
+        if not inner.pool:
+            inner.fresh((), self.dtype())
+        for _ in range(self.choices.integer(1, 4)):
+            inner.step()
+        return inner, params
+
+    def cond(self) -> Node | None:
+        """Let a bool choose between random bodies on some nodes."""
+        if self.depth == 2:
+            return None
+        pred = self.array((), BOOL, exact=True)
+        if pred not in self.exact:
+            return None
+        given = [self.node() for _ in range(self.choices.integer(1, 2))]
+        (one, params), (other, others) = self.inside(given), self.inside(given)
+        results = [one.node() for _ in range(self.choices.integer(1, 2))]
+        alike = [other.array(r.shape, r.dtype) for r in results]
+        extras = [p for p in one.inputs if p not in params]
+        other_extras = [p for p in other.inputs if p not in others]
+        operands = [*given, *[self.array(p.shape, p.dtype, exact=True) for p in (*extras, *other_extras)]]
+        fill = [parameter(f"q{k}", p.tensor_type) for k, p in enumerate(extras)]
+        on_true = Graph((*params, *extras, *[parameter("r", p.tensor_type) for p in other_extras]), tuple(results))
+        on_false = Graph((*others, *fill, *other_extras), tuple(alike))
+        found = cond(pred, on_true, on_false, operands)
+        for result, a, b in zip(found, results, alike, strict=True):
+            self.pool.append(result)
+            if a in one.exact and b in other.exact and all(o in self.exact for o in operands):
+                self.exact.add(result)
+        return None
+
+    def while_loop(self) -> Node | None:
+        """Run a random body a few times, as a counter says that starts somewhere."""
+        if self.depth == 2:
+            return None
+        start = self.array((), INT64, exact=True)
+        if start not in self.exact:
+            return None
+        start = OPS["remainder"](start, literal(4, INT64))
+        carried = [self.node() for _ in range(self.choices.integer(0, 2))]
+        inner, carries = self.inside(carried)
+        counter = parameter("counter", start.tensor_type)
+        new = [inner.one_of([n for n in inner.pool if n.type == c.type][::-1]) for c in carries]
+        if any(c in inner.exact and n not in inner.exact for c, n in zip(carries, new, strict=True)):
+            new = carries
+        extras = [p for p in inner.inputs if p not in carries]
+        constants = [self.array(p.shape, p.dtype, exact=True) for p in extras]
+        params = (counter, *carries, *extras)
+        test = Graph(params, (OPS["lt"](counter, literal(self.choices.integer(0, 4), INT64)),), name="test")
+        body = Graph(params, (OPS["add"](counter, literal(1, INT64)), *new), name="body")
+        loop = while_loop(test, body, [start, *carried], constants, self.one_of((None, 4, 9)))
+        exact = all(s in self.exact for s in (*carried, *constants))
+        for k, result in enumerate(items(loop)):
+            self.pool.append(result)
+            is_counted = k in (0, len(carried) + 1)
+            if is_counted or (exact and new[k - 1] in inner.exact):
+                self.exact.add(result)
         return None
 
 

@@ -223,7 +223,7 @@ def test_random_programs_as_a_user_runs_them(program: Program):
 
 def test_random_programs_use_every_operation():
     found: set[str] = set()
-    for seed in range(400):
+    for seed in range(800):
         graphs = [random_program(RandomChoices(seed)).graph]
         for graph in graphs:
             found |= {n.op.name for n in graph.nodes}

@@ -19,13 +19,15 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, groupby
 
 from graphc.codegen.division import divide_function, divided_call, share_function
-from graphc.ir.loops import Call, Check, Copy, Kernel, Program, Region, Repeat, Slot, Step, walk
+from graphc.ir.loops import Branch, Call, Check, Clear, Copy, Kernel, Program, Region, Repeat, Slot, Step, While, walk
 
 TABLE_STEPS = 24
 """Steps in a row from which on a table pays."""
 
 MEMCPY = "@llvm.memcpy.p0.p0.i64"
 MEMCPY_DECLARATION = f"declare void {MEMCPY}(ptr, ptr, i64, i1)"
+MEMSET = "@llvm.memset.p0.i64"
+MEMSET_DECLARATION = f"declare void {MEMSET}(ptr, i8, i64, i1)"
 
 
 class EntryEmitter:
@@ -76,9 +78,9 @@ class EntryEmitter:
         return name
 
     def _steps(self, steps: Sequence[Step], counters: tuple[str, ...]) -> None:
-        for _, run in groupby(steps, lambda s: isinstance(s, Repeat)):
+        for _, run in groupby(steps, lambda s: isinstance(s, Call | Copy)):
             together = list(run)
-            straight = [s for s in together if not isinstance(s, Repeat)]
+            straight = [s for s in together if isinstance(s, Call | Copy)]
             if len(straight) >= self.table_steps:
                 self._table(straight, counters)
                 continue
@@ -86,12 +88,21 @@ class EntryEmitter:
                 self._step(step, counters)
 
     def _step(self, step: Step, counters: tuple[str, ...]) -> None:
-        if isinstance(step, Call):
-            self._call(step, counters)
-        elif isinstance(step, Copy):
-            self._copy(step, counters)
-        else:
-            self._loop(step.extent, lambda counter: self._steps(step.steps, (*counters, counter)))
+        match step:
+            case Call():
+                self._call(step, counters)
+            case Copy():
+                self._copy(step, counters)
+            case Clear(target, nbytes):
+                self.declarations[MEMSET_DECLARATION] = None
+                address = self._address(target, counters)
+                self.lines.append(f"  call void {MEMSET}(ptr {address}, i8 0, i64 {nbytes}, i1 false)")
+            case Repeat():
+                self._repeat(step, counters)
+            case While():
+                self._while(step, counters)
+            case Branch():
+                self._branch(step, counters)
 
     # Straight code.
 
@@ -167,23 +178,76 @@ class EntryEmitter:
         self.declarations[MEMCPY_DECLARATION] = None
         self.lines.append(f"  call void {MEMCPY}(ptr {target}, ptr {source}, i64 {step.nbytes}, i1 false)")
 
-    def _loop(self, extent: int, run: Callable[[str], None]) -> None:
+    # Loops and branches.
+
+    def _label(self, label: str) -> None:
+        self.lines.append(f"{label}:")
+        self.label = label
+
+    def _loop(self, count: str, run: Callable[[str], None], *, may_be_none: bool = False) -> None:
         """Emit run(counter) as a loop."""
         loop, end, counter, following = (self._fresh() for _ in range(4))
-        before = self.label
-        at = len(self.lines)
+        enter = f"br label %{loop}"
+        if may_be_none:
+            enter = f"br i1 {self._define(f'icmp sgt i64 {count}, 0')}, label %{loop}, label %{end}"
+        before, at = self.label, len(self.lines)
         self.label = loop
         run(f"%{counter}")
-        head = [
-            f"  br label %{loop}",
-            f"{loop}:",
-            f"  %{counter} = phi i64 [0, %{before}], [%{following}, %{self.label}]",
-        ]
-        self.lines[at:at] = head
+        phi = f"  %{counter} = phi i64 [0, %{before}], [%{following}, %{self.label}]"
+        self.lines[at:at] = [f"  {enter}", f"{loop}:", phi]
         self.lines.append(f"  %{following} = add nuw nsw i64 %{counter}, 1")
-        more = self._define(f"icmp ult i64 %{following}, {extent}")
-        self.lines += [f"  br i1 {more}, label %{loop}, label %{end}", f"{end}:"]
-        self.label = end
+        more = self._define(f"icmp ult i64 %{following}, {count}")
+        self.lines.append(f"  br i1 {more}, label %{loop}, label %{end}")
+        self._label(end)
+
+    def _repeat(self, step: Repeat, counters: tuple[str, ...]) -> None:
+        count = str(step.extent)
+        if step.count is not None:
+            count = self._load(self._address(step.count, counters))
+            self._fail_if(self._define(f"icmp sgt i64 {count}, {step.extent}"), step.site, count)
+        last = self._define(f"sub i64 {count}, 1") if step.reverse else ""
+
+        def run(counter: str) -> None:
+            position = self._define(f"sub i64 {last}, {counter}") if step.reverse else counter
+            self._steps(step.steps, (*counters, position))
+
+        self._loop(count, run, may_be_none=step.count is not None)
+
+    def _holds(self, flag: Slot, counters: tuple[str, ...]) -> str:
+        return self._define(f"icmp ne i8 {self._load(self._address(flag, counters), 'i8')}, 0")
+
+    def _while(self, step: While, counters: tuple[str, ...]) -> None:
+        test, body, end, counter, following = (self._fresh() for _ in range(5))
+        before, at = self.label, len(self.lines)
+        self.label = test
+        self._steps(step.test, counters)
+        self.lines.append(f"  br i1 {self._holds(step.flag, counters)}, label %{body}, label %{end}")
+        self._label(body)
+        if step.most is not None:
+            self._fail_if(self._define(f"icmp uge i64 %{counter}, {step.most}"), step.site, f"%{counter}")
+        self._steps(step.steps, counters)
+        phi = f"  %{counter} = phi i64 [0, %{before}], [%{following}, %{self.label}]"
+        self.lines[at:at] = [f"  br label %{test}", f"{test}:", phi]
+        self.lines += [f"  %{following} = add nuw nsw i64 %{counter}, 1", f"  br label %{test}"]
+        self._label(end)
+        self.lines.append(f"  store i64 %{counter}, ptr {self._address(step.count, counters)}")
+
+    def _branch(self, step: Branch, counters: tuple[str, ...]) -> None:
+        on_true, on_false, done = (self._fresh() for _ in range(3))
+        self.lines.append(f"  br i1 {self._holds(step.flag, counters)}, label %{on_true}, label %{on_false}")
+        for label, steps in ((on_true, step.on_true), (on_false, step.on_false)):
+            self._label(label)
+            self._steps(steps, counters)
+            self.lines.append(f"  br label %{done}")
+        self._label(done)
+
+    def _fail_if(self, bad: str, site: int, value: str) -> None:
+        """Return 1 where a loop takes more steps than it may."""
+        fail, proceed = self._fresh(), self._fresh()
+        self.lines += [f"  br i1 {bad}, label %{fail}, label %{proceed}", f"{fail}:"]
+        place = self._define("getelementptr i64, ptr %failure, i64 1")
+        self.lines += [f"  store i64 {site}, ptr %failure", f"  store i64 {value}, ptr {place}", "  ret i32 1"]
+        self._label(proceed)
 
     # Tables.
 
@@ -210,7 +274,7 @@ class EntryEmitter:
             if sites:
                 self._leave_if(failed, lambda: self._define(f"getelementptr i64, ptr {places}, i64 {self._load(row)}"))
 
-        self._loop(len(steps), run)
+        self._loop(str(len(steps)), run)
 
     def _element(self, kind: str, table: str, index: str) -> str:
         return self._load(self._define(f"getelementptr {kind}, ptr {table}, i64 {index}"), kind)

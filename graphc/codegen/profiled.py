@@ -10,7 +10,7 @@ for each event its step, when it began and when it ended.
 from __future__ import annotations
 
 from graphc.codegen.entry import EntryEmitter
-from graphc.ir.loops import Call, Copy, Kernel, Program, leaf_steps
+from graphc.ir.loops import Kernel, Program, Step, leaf_steps
 
 EVENTS, ROOM, FIRST = 0, 1, 2
 STEP_WORDS = 3
@@ -81,7 +81,7 @@ class ProfiledEntry(EntryEmitter):
 
     def __init__(self, program: Program, symbols: dict[Kernel, str], name: str) -> None:
         super().__init__(program, symbols, name)
-        self.numbers = {step: k for k, step in enumerate(leaf_steps(program.steps))}
+        self.numbers: dict[Step, int] = {step: k for k, step in enumerate(leaf_steps(program.steps))}
         self.first_event = FIRST + STEP_WORDS * (len(self.numbers) + 1)
 
     def emit(self) -> list[str]:
@@ -97,12 +97,10 @@ class ProfiledEntry(EntryEmitter):
         given = f"ptr %times, i64 {number}, i64 {start}, i64 {end}, i64 {self.first_event}"
         self.lines.append(f"  call void @note({given})")
 
-    def _call(self, step: Call, counters: tuple[str, ...]) -> None:
+    def _step(self, step: Step, counters: tuple[str, ...]) -> None:
+        if step not in self.numbers:
+            super()._step(step, counters)
+            return
         start = self._now()
-        super()._call(step, counters)
-        self._note(self.numbers[step], start)
-
-    def _copy(self, step: Copy, counters: tuple[str, ...]) -> None:
-        start = self._now()
-        super()._copy(step, counters)
+        super()._step(step, counters)
         self._note(self.numbers[step], start)

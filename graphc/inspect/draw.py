@@ -82,7 +82,7 @@ SYMBOLS = {
     "add": "+", "sub": "−", "mul": "×", "div": "÷", "pow": "^", "floor_divide": "//", "remainder": "%",
     "lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠",
 }  # fmt: skip
-HIDDEN_ATTRS = frozenset(("body", "dtype", "name", "shape", "state", "type", "value"))
+HIDDEN_ATTRS = frozenset(("body", "dtype", "on_false", "on_true", "test", "name", "shape", "state", "type", "value"))
 """Attributes that the type or the name in the label already tells, and bodies, which are drawn."""
 
 
@@ -148,7 +148,8 @@ def _value(value: Any) -> str:
 
 def _hover(node: Node) -> str:
     """Return everything that is known of a node, one fact a line."""
-    attrs = (f"{k} = {_value(v)}" for k, v in node.attrs.items() if k not in ("body", "state", "type", "value"))
+    hidden = {"state", "type", "value", *node.bodies}
+    attrs = (f"{k} = {_value(v)}" for k, v in node.attrs.items() if k not in hidden)
     place = () if node.location is None else (f"at {node.location}",)
     return "\n".join((f"{node.op.name}: {node.type}", *attrs, *place))
 

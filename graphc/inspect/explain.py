@@ -238,7 +238,7 @@ def _kernel(number: int, group: Group, names: Mapping[Node, str]) -> list[str]:
             head = f"{'' if lines else f'{number}.':>4} {known[node]} = {formula(node, KERNEL_DEPTH, known)}"
             lines.append(head if node in local else f"{head}    {node.type}")
     lines += [f"       at {place}" for place in _places(group.nodes)]
-    if group.body:
+    if group.bodies:
         lines += [f"     {line}" for line in _body(group)]
     return lines
 
@@ -252,13 +252,20 @@ def _shared(group: Group, names: Mapping[Node, str]) -> dict[Node, str]:
 
 
 def _body(group: Group) -> list[str]:
-    """Return the kernels that each step of a loop runs."""
+    """Return the kernels that each step of a loop, or a branch, runs."""
     assert group.hero is not None
-    body, length = group.hero.attrs["body"], group.hero.attrs["length"]
-    names = _value_names(body, group.body)
-    lines = [f"in each of {length} steps:"]
-    for k, inner in enumerate(group.body, 1):
-        lines += _kernel(k, inner, names)
+    heads = {
+        "body": f"in each of {group.hero.attrs['length']} steps:" if "length" in group.hero.attrs else "in each step:",
+        "test": "before each step, whether there is one:",
+        "on_true": "if it holds:",
+        "on_false": "else:",
+    }
+    lines: list[str] = []
+    for name, body in group.hero.bodies.items():
+        names = _value_names(body, group.bodies[name])
+        lines.append(heads[name])
+        for k, inner in enumerate(group.bodies[name], 1):
+            lines += _kernel(k, inner, names)
     return lines
 
 

@@ -15,7 +15,7 @@ What a program means:
 - A `placeholder` is fed by the call. A `variable` is read as it was when the call began; `Graph.updates` pairs
   variables with the values they have when it ends, all at once.
 - A `Graph` is its inputs, outputs and updates. What they do not reach does not exist: dead code needs no pass.
-- A region op (scan) holds a body: a Graph without variables whose every outside value is an input.
+- A region op (scan, cond, while_loop) holds bodies: Graphs without variables whose every outside value is an input.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -228,7 +229,7 @@ class Ordering(Opaque):
 
 @dataclass(frozen=True, eq=False)
 class Region(Op):
-    """An op with a body graph in `attrs["body"]`, lowered to native control flow."""
+    """An op with bodies, graphs among its attributes, lowered to native control flow."""
 
 
 class Literal:
@@ -253,15 +254,16 @@ class Literal:
 
 
 class Node:
-    """One application of an op: immutable, compared by identity."""
+    """One application of an op: immutable, compared by identity. `born` numbers nodes in the order they were made."""
 
-    __slots__ = ("__weakref__", "attrs", "inputs", "location", "op", "type")
+    __slots__ = ("__weakref__", "attrs", "born", "inputs", "location", "op", "type")
 
     op: Op
     inputs: tuple[Node, ...]
     attrs: Mapping[str, Any]
     type: Type
     location: Location | None
+    born: int
 
     def __init__(
         self,
@@ -276,6 +278,7 @@ class Node:
         _set_attrs(self, attrs)
         _set_type(self, type)
         _set_location(self, location if location is not None else user_location())
+        _set_born(self, next(_births))
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("a Node is immutable")
@@ -303,6 +306,13 @@ class Node:
     def is_leaf(self) -> bool:
         """Whether nothing is computed here: a given value, or positions along an axis. A scan of nothing is no leaf."""
         return not self.inputs and not isinstance(self.op, Region)
+
+    @property
+    def bodies(self) -> Mapping[str, Graph]:
+        """The bodies of a region node by the names of the attributes that hold them; none for other nodes."""
+        if not isinstance(self.op, Region):
+            return {}
+        return {name: value for name, value in self.attrs.items() if isinstance(value, Graph)}
 
     def with_inputs(self, inputs: tuple[Node, ...]) -> Node:
         """Return this node on other inputs of the same types; itself when they are the same nodes."""
@@ -344,9 +354,15 @@ class Node:
 
 
 # object.__setattr__ through the slots: the only writes a node ever sees.
-_set_op, _set_inputs, _set_attrs, _set_type, _set_location = (
-    vars(Node)[slot].__set__ for slot in ("op", "inputs", "attrs", "type", "location")
+_set_op, _set_inputs, _set_attrs, _set_type, _set_location, _set_born = (
+    vars(Node)[slot].__set__ for slot in ("op", "inputs", "attrs", "type", "location", "born")
 )
+_births = count(1)
+
+
+def births() -> int:
+    """Return a number above that of every node made so far, and below that of every node made from now on."""
+    return next(_births)
 
 
 @dataclass(frozen=True, eq=False)
@@ -386,18 +402,18 @@ class Graph:
     @cached_property
     def readings(self) -> Mapping[Node, int]:
         """For each node, how many times others read it as an operand and the graph as a result."""
-        count = Counter(self.results)
+        found = Counter(self.results)
         for node in self.nodes:
-            count.update(node.inputs)
-        return count
+            found.update(node.inputs)
+        return found
 
     def replace_results(self, results: Sequence[Node]) -> Graph:
         """Return this graph computing other results; itself when they are the same nodes."""
         if all(a is b for a, b in zip(results, self.results, strict=True)):
             return self
-        count = len(self.outputs)
-        updates = tuple((v, r) for (v, _), r in zip(self.updates, results[count:], strict=True))
-        return Graph(self.inputs, tuple(results[:count]), updates, self.name)
+        outputs = len(self.outputs)
+        updates = tuple((v, r) for (v, _), r in zip(self.updates, results[outputs:], strict=True))
+        return Graph(self.inputs, tuple(results[:outputs]), updates, self.name)
 
     def rewrite(self, visit: Callable[[Node, tuple[Node, ...]], Node]) -> Graph:
         """Return the graph in which every node is visit(node, its rewritten inputs); itself if nothing changed."""
@@ -543,7 +559,6 @@ def items(node: Node) -> tuple[Node, ...]:
 __all__ = [
     "NOT_DIFFERENTIABLE", "OPS", "ZERO_DERIVATIVE", "Contraction", "Convolution", "Cumulative", "Elementwise", "Gather",
     "Graph", "Leaf", "Literal", "Node", "Op", "Opaque", "Ordering", "Product", "Reduction", "Region", "Scatter", "View",
-    "bind_attr",
-    "bind_sizes", "constant", "dims", "item", "items", "known_value", "literal", "placeholder", "substitute",
-    "toposort", "variable",
+    "bind_attr", "bind_sizes", "births", "constant", "dims", "item", "items", "known_value", "literal", "placeholder",
+    "substitute", "toposort", "variable",
 ]  # fmt: skip

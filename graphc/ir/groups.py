@@ -44,8 +44,8 @@ class Group:
     """Nodes that one kernel computes, inputs before users; `outputs` are those whose value is stored.
 
     `hero` is the contraction, convolution, scatter, opaque or region node; the other nodes of a contraction's or a
-    convolution's group are its epilogue.
-    A scatter group iterates the updates, which its other nodes compute. `body` holds the groups of a region's body.
+    convolution's group are its epilogue. A scatter group iterates the updates, which its other nodes compute. `bodies`
+    holds the groups of a region's bodies.
     """
 
     kind: GroupKind
@@ -56,7 +56,7 @@ class Group:
     axes: Mapping[Node, Axes] = field(default_factory=dict)
     domain: Mapping[Node, Axes] = field(default_factory=dict)
     reduced: frozenset[int] = frozenset()
-    body: tuple[Group, ...] = ()
+    bodies: Mapping[str, tuple[Group, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """One line: kind, space with the folded axes in parentheses, operations, results; a body's groups below."""
@@ -64,5 +64,7 @@ class Group:
         names = " ".join(n.op.name for n in self.nodes)
         results = ", ".join(str(o.type) for o in self.outputs)
         lines = [f"{self.kind.value} [{extents}]: {names} -> {results}"]
-        lines += [f"    {line}" for group in self.body for line in str(group).splitlines()]
+        for name, groups in self.bodies.items():
+            lines += [f"  {name}:"] if len(self.bodies) > 1 else []
+            lines += [f"    {line}" for group in groups for line in str(group).splitlines()]
         return "\n".join(lines)

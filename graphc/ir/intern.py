@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
-from graphc.ir.graph import Graph, Node, Op, Region, constant, placeholder, variable
+from graphc.ir.graph import Graph, Node, Op, constant, placeholder, variable
 from graphc.ir.loops import (
     Accumulate,
     Alloc,
@@ -44,7 +44,7 @@ _code_keys: WeakKeyDictionary[Kernel, str] = WeakKeyDictionary()
 
 def bodies_of(node: Node) -> Sequence[Graph]:
     """Return the graphs among the attributes of a region node; nothing for other nodes."""
-    return [v for v in node.attrs.values() if isinstance(v, Graph)] if isinstance(node.op, Region) else ()
+    return tuple(node.bodies.values())
 
 
 def operand_count(op: Op) -> int | None:

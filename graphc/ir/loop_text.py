@@ -32,9 +32,11 @@ from graphc.ir.loops import (
     Alloc,
     Apply,
     Block,
+    Branch,
     Buffer,
     Call,
     Check,
+    Clear,
     Const,
     Copy,
     Expr,
@@ -46,12 +48,14 @@ from graphc.ir.loops import (
     Load,
     LoopKind,
     Program,
+    Repeat,
     Slot,
     Space,
     Step,
     Stmt,
     Store,
     Var,
+    While,
     children,
     expressions,
     walk,
@@ -317,7 +321,7 @@ def program_text(program: Program) -> str:
     comments = [f"    # {name}{k}: {t}" for name, types in groups.items() for k, t in enumerate(types)]
     comments += [f"    # constant{k}: {DTYPE_NAMES[c.dtype]}{list(c.shape)}" for k, c in enumerate(program.constants)]
     head = [f"def {Names().take(program.name)}():", *comments, f"    # arena: {program.arena_bytes} bytes"]
-    return "\n".join([*parts, "\n".join([*head, *_steps(program.steps, 1)]) + "\n"])
+    return "\n".join([*parts, "\n".join([*head, *_steps(program.steps, 0)]) + "\n"])
 
 
 def _used_functions(program: Program) -> list[Function]:
@@ -337,7 +341,8 @@ def _used_functions(program: Program) -> list[Function]:
     return list(reversed(found.values()))
 
 
-def _steps(steps: Sequence[Step], depth: int) -> list[str]:
+def _steps(steps: Sequence[Step], loops: int) -> list[str]:
+    """Return the lines of steps inside so many loops that count."""
     lines: list[str] = []
     for step in steps:
         match step:
@@ -346,9 +351,20 @@ def _steps(steps: Sequence[Step], depth: int) -> list[str]:
                 lines.append(f"{kernel.name}({', '.join(parts)})")
             case Copy(source, target, nbytes):
                 lines.append(f"copy({_slot_text(target)}, {_slot_text(source)}, {nbytes})")
-            case _:
-                lines.append(f"for i{depth - 1} in range({step.extent}):")
-                lines += _steps(step.steps, depth + 1)
+            case Clear(target, nbytes):
+                lines.append(f"clear({_slot_text(target)}, {nbytes})")
+            case Repeat(extent, inner, reverse, count):
+                bound = str(extent) if count is None else f"load({_slot_text(count)})"
+                order = f"reversed(range({bound}))" if reverse else f"range({bound})"
+                lines += [f"for i{loops} in {order}:", *_steps(inner, loops + 1)]
+            case While(test, flag, inner, count, most):
+                limit = "" if most is None else f"  # at most {most} times"
+                lines += [f"while True:{limit}", *_steps(test, loops)]
+                lines += [f"    if not load({_slot_text(flag)}):", "        break", *_steps(inner, loops)]
+                lines += [f"store({_slot_text(count)}, the number of steps)"]
+            case Branch(flag, on_true, on_false):
+                lines += [f"if load({_slot_text(flag)}):", *_steps(on_true, loops)]
+                lines += ["else:", *_steps(on_false, loops)]
     return ["    " + line for line in lines or ["pass"]]
 
 

@@ -248,7 +248,7 @@ class Region(enum.Enum):
 class Slot:
     """An address: `index` of input, output, state or constant (0 for the arena) plus a byte offset.
 
-    `strides` adds bytes * iteration for each enclosing Repeat, outermost first.
+    `strides` adds bytes * iteration for each enclosing Repeat, outermost first; a While has no iterations to count by.
     """
 
     region: Region
@@ -281,14 +281,54 @@ class Copy:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Clear:
+    """Set `nbytes` from target on to zero."""
+
+    target: Slot
+    nbytes: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Repeat:
-    """Run `steps` `extent` times; their Slots have one stride more than this step's surroundings."""
+    """Run `steps` `extent` times; their Slots have one stride more than this step's surroundings.
+
+    With `reverse`, the iterations count down. With `count`, there are as many as the i64 that lies there says: none
+    below 0, and a failure at `site`, carrying it, above `extent`.
+    """
 
     extent: int
     steps: tuple[Step, ...]
+    reverse: bool = False
+    count: Slot | None = None
+    site: int = 0
 
 
-Step = Call | Copy | Repeat
+@dataclass(frozen=True, eq=False, slots=True)
+class While:
+    """Run `test`, and as long as the bool at `flag` then holds, `steps` and `test` again.
+
+    How often the steps ran goes to `count`, an i64. Where they were to run more than `most` times there is a failure at
+    `site`.
+    """
+
+    test: tuple[Step, ...]
+    flag: Slot
+    steps: tuple[Step, ...]
+    count: Slot
+    most: int | None = None
+    site: int = 0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Branch:
+    """Run one of two rows of steps, as the bool at `flag` says."""
+
+    flag: Slot
+    on_true: tuple[Step, ...]
+    on_false: tuple[Step, ...]
+
+
+Step = Call | Copy | Clear | Repeat | While | Branch
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -306,13 +346,18 @@ class Program:
     functions: Mapping[tuple[str, np.dtype[Any]], Function] = field(default_factory=dict)
 
 
-def leaf_steps(steps: Iterable[Step]) -> Iterator[Call | Copy]:
+def leaf_steps(steps: Iterable[Step]) -> Iterator[Call | Copy | Clear]:
     """Yield what steps are made of, in order."""
     for step in steps:
-        if isinstance(step, Repeat):
-            yield from leaf_steps(step.steps)
-        else:
-            yield step
+        match step:
+            case Repeat():
+                yield from leaf_steps(step.steps)
+            case While():
+                yield from leaf_steps((*step.test, *step.steps))
+            case Branch():
+                yield from leaf_steps((*step.on_true, *step.on_false))
+            case _:
+                yield step
 
 
 def const(value: Any, dtype: np.dtype[Any] = INT64) -> Const:

@@ -10,13 +10,16 @@ from graphc.ir.loops import (
     PRIMITIVES,
     Accumulate,
     Apply,
+    Branch,
     Call,
+    Copy,
     For,
     Kernel,
     Program,
     Repeat,
     Step,
     Stmt,
+    While,
     expressions,
     substatements,
     walk_expressions,
@@ -29,7 +32,7 @@ FLOP_CYCLES = 0.25
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of one call.
+    """The cost of one call. A loop that runs until a test fails counts as one step of it, a branch as its dearer body.
 
     flops            additions, multiplications, comparisons and the like on floats; a sum of products counts two a term
     transcendentals  exp, log, tanh, ...: each stands for 10 to 50 flops
@@ -80,7 +83,11 @@ class _Counts:
     def steps(self, steps: Sequence[Step], times: int) -> None:
         for step in steps:
             if isinstance(step, Repeat):
-                self.steps(step.steps, times * step.extent)
+                self.steps(step.steps, times * (step.extent if step.count is None else 1))
+            elif isinstance(step, While):
+                self.steps((*step.test, *step.steps), times)
+            elif isinstance(step, Branch):
+                self.branch(step, times)
             elif isinstance(step, Call):
                 if step.kernel not in self._of_kernel:
                     self._of_kernel[step.kernel] = _kernel_cost(step.kernel, self.target)
@@ -92,8 +99,20 @@ class _Counts:
                 self.threads = max(self.threads, step.threads)
                 self.cycles += times * (max(cycles) + LAUNCH_CYCLES)
             else:
-                self.bytes += times * 2 * step.nbytes
-                self.cycles += times * 2 * step.nbytes / self.target.bytes_per_cycle(2 * step.nbytes)
+                moved = step.nbytes * (2 if isinstance(step, Copy) else 1)
+                self.bytes += times * moved
+                self.cycles += times * moved / self.target.bytes_per_cycle(moved)
+
+    def branch(self, step: Branch, times: int) -> None:
+        sides = [_Counts(self.target) for _ in range(2)]
+        for side, steps in zip(sides, (step.on_true, step.on_false), strict=True):
+            side.steps(steps, times)
+        dearer = max(sides, key=lambda s: s.cycles)
+        self.flops += dearer.flops
+        self.transcendentals += dearer.transcendentals
+        self.bytes += dearer.bytes
+        self.launches += dearer.launches
+        self.cycles += dearer.cycles
 
 
 def threads_for(kernel: Kernel, target: Target, most: int | None) -> tuple[int, int]:

@@ -42,20 +42,26 @@ def arrays_of(operand: Operand) -> list[tuple[Key, TensorType]]:
 class Given:
     """The memory that a level is given: arrays it may read, those it must write, and what its updates replace.
 
-    In the body of a loop, `fixed` are those arrays among `refs` that are the same in every step.
+    In the body of a loop, `fixed` are those arrays among `refs` that are the same in every step; elsewhere it is None.
+    Where the body is `certain` to run, what it does in every step alike may be done before, even if it can fail.
     """
 
     refs: Mapping[Key, Ref]
     outputs: Mapping[Node, Ref]
     updates: Mapping[Node, Node]
-    fixed: AbstractSet[Key] = frozenset()
+    fixed: AbstractSet[Key] | None = None
+    certain: bool = True
 
     def done_once(self, works: Sequence[Work]) -> list[Launch]:
         """Return the work of a body that does the same in every step."""
+        if self.fixed is None:
+            return []
         fixed, found = set(self.fixed), list[Launch]()
         kept = {key_of(n) for n in (*self.outputs, *self.updates)}
         for work in works:
             if not isinstance(work, Launch) or not all(key_of(o) in fixed or _is_constant(o) for o in reads(work)):
+                continue
+            if work.sites and not self.certain:
                 continue
             keys = [key for o in writes(work) for key, _ in arrays_of(o)]
             if kept.isdisjoint(keys):
@@ -170,4 +176,5 @@ def _replaceable(work: Work) -> dict[Key, Key | None]:
         found.update((key_of(o), None) for o in work.operands if o in work.same_index and o not in work.writes)
         return found
     keys = [key_of(o) for o in reads(work)]
-    return {k: (work.node, n) for n, k in enumerate(keys[: work.node.attrs["carries"]]) if keys.count(k) == 1}
+    carries = work.node.attrs.get("carries", 0)
+    return {k: (work.node, n) for n, k in enumerate(keys[:carries]) if keys.count(k) == 1}

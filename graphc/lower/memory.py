@@ -47,10 +47,10 @@ class Ref:
         storage = self.storage
         return Slot(storage.region, storage.index, storage.address + self.offset, self.strides)
 
-    def stepped(self, depth: int, offset: int, stride: int) -> Ref:
+    def stepped(self, depth: int, stride: int) -> Ref:
         """Return the array that moves by `stride` bytes with each iteration of the loop at `depth`."""
         outer = self.strides + (0,) * (depth - len(self.strides))
-        return Ref(self.storage, self.offset + offset, (*outer, stride))
+        return Ref(self.storage, self.offset, (*outer, stride))
 
 
 BEST_ORDER_LIMIT = 1024

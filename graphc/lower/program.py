@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from graphc.errors import InternalError
 from graphc.ir.graph import Cumulative, Graph, Node, Opaque, known_value
 from graphc.ir.groups import Group, GroupKind
 from graphc.ir.index import source_of
-from graphc.ir.loops import Buffer, Call, Copy, Kernel, Program, Region, Repeat, Slot, Step
+from graphc.ir.loops import Buffer, Call, Kernel, Program, Region, Slot
 from graphc.ir.types import TensorType
 from graphc.lower.columns import lower_columns
 from graphc.lower.conv import lower_convolution
@@ -23,11 +23,12 @@ from graphc.lower.layout import Given, Key, arrays_of, key_of, lay_out
 from graphc.lower.math import FUNCTIONS
 from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
 from graphc.lower.nest import Nest, folds_columns
+from graphc.lower.regions import Planned, Regions, copying, placed
 from graphc.lower.scatter import lower_scatter
 from graphc.lower.schedule import array_of, schedules, writes
 from graphc.lower.shared import SharedKernels
 from graphc.lower.transpose import lower_transposed
-from graphc.lower.work import Launch, Loop, Operand, Site, Work
+from graphc.lower.work import Launch, Loop, LoopSite, Operand, Site, Work
 from graphc.ops.conv import convolve_weight
 from graphc.target import Target
 
@@ -38,7 +39,7 @@ class Lowered:
     any of its kernels could use, and which group each call of a kernel is for."""
 
     program: Program
-    sites: tuple[Site, ...]
+    sites: tuple[Site | LoopSite, ...]
     live_bytes: int
     threads: int
     groups: Mapping[Call, Group]
@@ -50,18 +51,7 @@ def lower(graph: Graph, groups: Sequence[Group], target: Target, threads: int | 
     return _Lowering(graph, target, threads).run(groups)
 
 
-@dataclass
-class _Planned:
-    """A step whose addresses are not known yet."""
-
-    work: Launch | None = None
-    refs: tuple[Ref, ...] = ()
-    nbytes: int = 0
-    extent: int = 0
-    steps: list[_Planned] = field(default_factory=list)
-
-
-class _Lowering:
+class _Lowering(Regions):
     def __init__(self, graph: Graph, target: Target, threads: int | None = None) -> None:
         self.graph = graph
         self.target = target
@@ -71,7 +61,7 @@ class _Lowering:
         self.constant_refs: dict[Node, Ref] = {}
         self.kernels: dict[Kernel, None] = {}
         self.shared = SharedKernels(self._group)
-        self.sites: list[Site] = []
+        self.sites: list[Site | LoopSite] = []
         self.group_of: dict[Launch, Group] = {}
         self.groups: dict[Call, Group] = {}
 
@@ -87,8 +77,8 @@ class _Lowering:
         }
         arena = Storage(0)
         given = Given(refs, outputs, {source_of(v): n for n, v in graph.updates})
-        _, planned = self._level(groups, given, arena, 0)
-        steps = self._steps(planned)
+        _, planned = self.level(groups, given, arena, 0)
+        steps = placed(planned)
         program = Program(
             name=graph.name,
             kernels=tuple(self.kernels),
@@ -103,20 +93,16 @@ class _Lowering:
         most = max([threads for threads, _ in self.threads_for.values()], default=1)
         return Lowered(program, tuple(self.sites), arena.needed or 0, most, self.groups)
 
-    # One level: the program itself, or the body of a loop.
+    # One level: the program itself, or the body of a region.
 
-    def _level(
-        self,
-        groups: Sequence[Group],
-        given: Given,
-        arena: Storage,
-        depth: int,
-    ) -> tuple[list[_Planned], list[_Planned]]:
+    def level(
+        self, groups: Sequence[Group], given: Given, arena: Storage, depth: int
+    ) -> tuple[list[Planned], list[Planned]]:
         """Plan the steps of a level and the memory in `arena` that it needs; of a loop's body, first what is done
         before the loop: the same in every step, such as arranging a weight for a product."""
-        bodies = {g.hero: g.body for g in groups if g.kind is GroupKind.REGION}
+        bodies = {g.hero: g.bodies for g in groups if g.kind is GroupKind.REGION}
         works = [w for g in groups for w in self._works(g)]
-        once = dict.fromkeys(given.done_once(works) if depth else ())
+        once = dict.fromkeys(given.done_once(works))
         works = [w for w in works if w not in once]
         lasting = {
             key: Storage(t.nbytes, parent=arena, first=-1, last=len(works))
@@ -135,17 +121,17 @@ class _Lowering:
         refs = {**given.refs, **layout.refs}
         storages = [*lasting.values(), *layout.storages]
         before = [step for work in once for step in self._launch(work, refs)]
-        planned: list[_Planned] = []
+        planned: list[Planned] = []
         for position, work in enumerate(layout.schedule.order):
             if isinstance(work, Launch):
                 planned += self._launch(work, refs)
             else:
                 scratch = Storage(0, parent=arena, first=position, last=position)
                 storages.append(scratch)
-                planned += self._loop(work, bodies[work.node], refs, scratch, depth)
+                planned += self.region(work.node, bodies[work.node], refs, scratch, depth)
         for value in layout.copied:
-            places = refs[key_of(value)], refs[key_of(given.updates[value])]
-            planned.append(_Planned(refs=places, nbytes=value.tensor_type.nbytes))
+            target = refs[key_of(given.updates[value])]
+            planned.append(copying(refs[key_of(value)], target, value.tensor_type.nbytes))
         arena.nbytes = assign_offsets(storages)
         arena.needed = live_bytes(storages)
         return before, planned
@@ -155,7 +141,7 @@ class _Lowering:
             return []
         if group.kind is GroupKind.REGION:
             assert group.hero is not None
-            return [Loop(group.hero, group.hero.attrs["body"])]
+            return [Loop(group.hero)]
         launches = self.shared.launches(group)
         self.group_of.update(dict.fromkeys(launches, group))
         return launches
@@ -194,51 +180,16 @@ class _Lowering:
         body = hero.op.nest(inputs, output, **attrs)
         return [Launch(Kernel(name, (*inputs, output), body), (*map(source_of, hero.inputs), hero), frozenset((hero,)))]
 
-    def _launch(self, work: Launch, refs: Mapping[Key, Ref]) -> list[_Planned]:
+    def _launch(self, work: Launch, refs: Mapping[Key, Ref]) -> list[Planned]:
         copies = [
-            _Planned(refs=(self._ref(source, refs), self._ref(target, refs)), nbytes=type.nbytes)
+            copying(self.ref(source, refs), self.ref(target, refs), type.nbytes)
             for target, source in work.copied
             for _, type in arrays_of(target)
         ]
-        return [*copies, _Planned(work, tuple(self._ref(o, refs) for o in work.operands))]
+        places = tuple(self.ref(o, refs) for o in work.operands)
+        return [*copies, lambda: [self._call(work, tuple(r.slot() for r in places))]]
 
-    def _loop(
-        self, work: Loop, groups: Sequence[Group], refs: Mapping[Key, Ref], scratch: Storage, depth: int
-    ) -> list[_Planned]:
-        """Plan a scan: carries live in the memory of the final carries; slices and ys move with each step."""
-        node, body = work.node, work.body
-        attrs = node.attrs
-        carries, slices, length, reverse = (attrs[k] for k in ("carries", "slices", "length", "reverse"))
-        given = [self._ref(i, refs) for i in node.inputs]
-        results = [refs[key] for key, _ in arrays_of(node)]
-        planned = [
-            _Planned(refs=(source, target), nbytes=i.tensor_type.nbytes)
-            for source, target, i in zip(given[:carries], results[:carries], node.inputs, strict=False)
-        ]
-        if not length:
-            return planned
-
-        def moving(ref: Ref, nbytes: int) -> Ref:
-            return ref.stepped(depth, (length - 1) * nbytes if reverse else 0, -nbytes if reverse else nbytes)
-
-        inner: dict[Key, Ref] = {}
-        for k, param in enumerate(body.inputs):
-            if k < carries:
-                inner[param] = results[k]
-            elif k < carries + slices:
-                inner[param] = moving(given[k], param.tensor_type.nbytes)
-            else:
-                inner[param] = given[k]
-        outputs = {
-            source_of(o): moving(ref, o.tensor_type.nbytes)
-            for o, ref in zip(body.outputs[carries:], results[carries:], strict=True)
-        }
-        updates = dict(zip(map(source_of, body.outputs[:carries]), body.inputs[:carries], strict=True))
-        fixed = set(body.inputs[carries + slices :])
-        before, steps = self._level(groups, Given(inner, outputs, updates, fixed), scratch, depth + 1)
-        return [*planned, *before, _Planned(extent=length, steps=steps)]
-
-    def _ref(self, operand: Operand, refs: Mapping[Key, Ref]) -> Ref:
+    def ref(self, operand: Operand, refs: Mapping[Key, Ref]) -> Ref:
         operand = source_of(operand) if isinstance(operand, Node) else operand
         found = refs.get(key_of(operand))
         if found is not None:
@@ -255,19 +206,6 @@ class _Lowering:
         return self.constant_refs[operand]
 
     # Addresses.
-
-    def _steps(self, planned: Sequence[_Planned]) -> tuple[Step, ...]:
-        steps: list[Step] = []
-        for step in planned:
-            if step.work is not None:
-                steps.append(self._call(step.work, tuple(r.slot() for r in step.refs)))
-            elif step.extent:
-                steps.append(Repeat(step.extent, self._steps(step.steps)))
-            elif step.nbytes:
-                source, target = (r.slot() for r in step.refs)
-                if source != target:
-                    steps.append(Copy(source, target, step.nbytes))
-        return tuple(steps)
 
     def _call(self, work: Launch, slots: tuple[Slot, ...]) -> Call:
         kernel = work.kernel

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from graphc.errors import Location
-from graphc.ir.graph import Graph, Node
+from graphc.errors import GraphcError, Location, OutOfBoundsError, StepsError
+from graphc.ir.graph import Node
 from graphc.ir.loops import Kernel
 from graphc.ir.types import TensorType
 from graphc.ops.elementwise import out_of_bounds
@@ -20,15 +20,26 @@ class Temporary:
 
 @dataclass(frozen=True)
 class Site:
-    """A place where a run can fail: the user's line and how to say what was wrong."""
+    """A place where a run can fail for an index: the user's line and how to say what was wrong."""
 
     location: Location | None
     size: int
     wrap: bool
 
-    def message(self, value: int) -> str:
-        """Return what was wrong with an index."""
-        return out_of_bounds(value, self.size, self.wrap)
+    def error(self, value: int) -> GraphcError:
+        """Return what to raise for an index."""
+        return OutOfBoundsError(out_of_bounds(value, self.size, self.wrap), self.location)
+
+
+@dataclass(frozen=True)
+class LoopSite:
+    """A loop that may take too many steps: the user's line and what to say."""
+
+    location: Location | None
+    message: str
+
+    def error(self, value: int) -> GraphcError:
+        return StepsError(self.message, self.location)
 
 
 Operand = Node | Temporary
@@ -53,10 +64,9 @@ class Launch:
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """A scan: its body to be lowered in turn and repeated."""
+    """A region: its bodies are lowered in turn, to be repeated or chosen from."""
 
     node: Node
-    body: Graph
 
 
 Work = Launch | Loop

@@ -410,11 +410,10 @@ class _Fusion(Partition):
         own = [n for n in nodes if self.group_of[n] is draft]
         outputs = tuple(n for n in own if (n is draft.hero and not draft.axes) or self.is_stored(n, draft))
         hero = draft.hero
-        body: tuple[Group, ...] = ()
-        if hero is not None and isinstance(hero.op, Region):
-            body = fuse(hero.attrs["body"], self.target, self.on_decision)
+        bodies = {} if hero is None else hero.bodies
+        inner = {name: fuse(body, self.target, self.on_decision) for name, body in bodies.items()}
         return Group(
-            _kind(draft), nodes, outputs, hero, tuple(draft.extents), draft.axes, draft.domain, draft.reduced, body
+            _kind(draft), nodes, outputs, hero, tuple(draft.extents), draft.axes, draft.domain, draft.reduced, inner
         )
 
 

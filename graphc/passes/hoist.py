@@ -6,6 +6,7 @@
   ones: x[t] @ w for all t is x @ w. What only ys need is computed after the loop in the same way.
 - A carry that only adds up is a sum over steps: that of x[t].T @ g[t], the gradient of a weight, is one contraction.
 - Walking an array that is turned round is walking the array the other way.
+- A branch whose condition is known is the body that it takes.
 
 All this trades memory for speed: arrays of all steps come into being. Each may be GROWTH times as large as the largest
 that the loop walks along anyway. A value that costs about as much as reading it stays where it is. How often something
@@ -17,14 +18,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 
 from graphc.ir.graph import (
-    Elementwise,
     Graph,
     Node,
-    Opaque,
-    Product,
-    Reduction,
     Region,
     item,
     items,
@@ -32,7 +30,6 @@ from graphc.ir.graph import (
     toposort,
 )
 from graphc.ir.index import is_alias, source_of
-from graphc.ir.loops import CHEAP
 from graphc.ir.rewrite import OnFire, into_bodies
 from graphc.ir.types import TensorType
 from graphc.ops.control import parameter, zeros
@@ -41,6 +38,7 @@ from graphc.ops.elementwise import add
 from graphc.ops.reduce import sum as reduce_sum
 from graphc.ops.shape import reshape, slice_
 from graphc.passes.batching import Value, batched, can_batch, stacked, summed_over_steps
+from graphc.passes.invariants import cone_of, decided, is_dear, is_worth_taking, without_invariants
 from graphc.passes.loop_parts import SCAN, Loop, Operand
 
 GROWTH = 4
@@ -68,26 +66,43 @@ def hoist(graph: Graph, on_fire: OnFire | None = None) -> Graph:
 
 
 def _hoisted(graph: Graph, on_fire: OnFire | None) -> Graph:
-    if not any(n.op is SCAN for n in graph.nodes):
+    if not any(isinstance(n.op, Region) for n in graph.nodes):
         return graph
     for _ in range(ROUNDS):
         before = graph
         for rule in (_without_steps, _turned, _before, _after):
-            graph = _apply(rule, graph, on_fire)
+            graph = _apply(_of_scan(rule), graph, on_fire)
+        for other in (decided, without_invariants):
+            graph = _apply(other, graph, on_fire)
         if graph is before:
             break
     return graph
 
 
-def _apply(rule: Callable[[Loop], Results | None], graph: Graph, on_fire: OnFire | None) -> Graph:
-    """Replace every scan to which a rule applies."""
+RegionRule = Callable[[Node], "Results | None"]
+
+
+def _of_scan(rule: Callable[[Loop], Results | None]) -> RegionRule:
+    """Return a rule for scans of known sizes as one for nodes; of counted ones, only `_before` knows."""
+
+    @wraps(rule)
+    def applied(node: Node) -> Results | None:
+        if node.op is not SCAN:
+            return None
+        loop = Loop(node)
+        return rule(loop) if _is_static(loop) and (loop.count is None or rule is _before) else None
+
+    return applied
+
+
+def _apply(rule: RegionRule, graph: Graph, on_fire: OnFire | None) -> Graph:
+    """Replace every region to which a rule applies."""
     found: dict[Node, Results] = {}
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
         kept = node.with_inputs(inputs)
-        if node.op is SCAN:
-            loop = Loop(kept)
-            results = rule(loop) if _is_static(loop) else None
+        if isinstance(node.op, Region):
+            results = rule(kept)
             if results is not None:
                 found[node] = results
         elif node.op is item and node.inputs[0] in found:
@@ -176,24 +191,6 @@ class _Facts:
         return bool(self.loop.length * node.tensor_type.nbytes <= self.limit)
 
 
-def _cone(root: Node, belongs: Callable[[Node], bool]) -> list[Node]:
-    """Return a node and the computed nodes that it is made of, through those that belong."""
-    seen, stack = {root: None}, [root]
-    while stack:
-        for source in stack.pop().inputs:
-            if source not in seen and not source.is_leaf and belongs(source):
-                seen[source] = None
-                stack.append(source)
-    return list(seen)
-
-
-def _is_dear(node: Node) -> bool:
-    """Whether to compute a value takes clearly more than to read it."""
-    if isinstance(node.op, Elementwise):
-        return node.op.scalar not in CHEAP
-    return isinstance(node.op, Product | Reduction | Opaque | Region)
-
-
 def _is_thin(node: Node, kinds: Mapping[Node, int]) -> bool:
     """Whether a value is a product of few rows with a matrix that is the same in all steps."""
     if node.op is not contract:
@@ -219,15 +216,22 @@ def _before(loop: Loop) -> Results | None:
     """Compute before the loop what does not depend on carries, where that is worth an array."""
     facts = _Facts(loop)
     kinds = facts.kinds
-    fixed = [n for n in facts.frontier(CONSTANT) if any(map(_is_dear, _cone(n, lambda i: True)))]
-    cones = {n: _cone(n, lambda i: kinds[i] == SLICES) for n in _asked(facts) if facts.fits(n)}
+    fixed = [n for n in facts.frontier(CONSTANT) if is_worth_taking(n, certain=loop.count is None)]
+    if loop.count is not None:
+        return _with_known(loop, fixed, [], []) if fixed else None
+    cones = {n: cone_of(n, lambda i: kinds[i] == SLICES) for n in _asked(facts) if facts.fits(n)}
     products = [n for n, cone in cones.items() if any(_is_thin(n, kinds) for n in cone)]
     # What products are made of and the loop needs besides: it is there already.
     inside = {n for root in products for n in cones[root]}
-    sliced = [*products, *[n for n in cones if n in inside and n not in products and _is_dear(n)]]
+    sliced = [*products, *[n for n in cones if n in inside and n not in products and is_dear(n)]]
     outside = [y for y in loop.ys if kinds[y] != STEPS]
     if not fixed and not sliced and not outside:
         return None
+    return _with_known(loop, fixed, sliced, outside)
+
+
+def _with_known(loop: Loop, fixed: Sequence[Node], sliced: Sequence[Node], outside: Sequence[Node]) -> Results:
+    """Return the results of a loop that is given values of each step, and what is the same in all."""
     values = batched(loop.body, [*fixed, *sliced, *outside], _known(loop), loop.length)
     stand_ins = {n: parameter(f"{n.op.name}{k}", n.tensor_type) for k, n in enumerate((*fixed, *sliced))}
     xs = [*loop.xs, *[(stacked(values[n], loop.length), stand_ins[n]) for n in sliced]]
@@ -237,11 +241,11 @@ def _before(loop: Loop) -> Results | None:
     for node in loop.body.nodes:
         if node not in inner:
             inner[node] = node.with_inputs(tuple([inner[i] for i in node.inputs]))
-    ys = [y for y in loop.ys if kinds[y] == STEPS]
+    ys = [y for y in loop.ys if y not in outside]
     outputs = [inner[o] for o in (*loop.body.outputs[: loop.carries], *ys)]
     made = iter(_scan(loop, loop.init, xs, constants, outputs))
     finals = [next(made) for _ in loop.init]
-    return [*finals, *[next(made) if kinds[y] == STEPS else stacked(values[y], loop.length) for y in loop.ys]]
+    return [*finals, *[stacked(values[y], loop.length) if y in outside else next(made) for y in loop.ys]]
 
 
 def _asked(facts: _Facts) -> list[Node]:
@@ -424,7 +428,7 @@ class _Later:
         kinds = self.facts.kinds
         if y in inner or y.is_leaf:
             return None
-        cone = _cone(y, lambda n: n not in inner and kinds[n] == STEPS)
+        cone = cone_of(y, lambda n: n not in inner and kinds[n] == STEPS)
         if not any(_is_thin(n, kinds) for n in cone) or not all(map(can_batch, cone)):
             return None
         edge = dict.fromkeys(i for n in cone for i in n.inputs if kinds[i] == STEPS and (i in inner or i.is_leaf))

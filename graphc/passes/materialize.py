@@ -13,7 +13,7 @@ from collections.abc import Hashable
 from graphc.ir.graph import Graph, Node, Opaque, Product, Reduction, Region, Scatter, item
 from graphc.ir.index import Index, flatten, is_alias, is_virtual, source_of, trace
 from graphc.ir.loops import Var
-from graphc.ir.rewrite import OnFire
+from graphc.ir.rewrite import OnFire, with_attrs
 from graphc.ops.elementwise import check_index, copy
 from graphc.ops.index import in_range
 from graphc.ops.shape import reshape
@@ -49,13 +49,8 @@ def materialize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
                 on_fire("check_indices", written, written.with_inputs(inputs))
         elif isinstance(node.op, Reduction) and all(inputs[0].shape[k] == 1 for k in node.attrs["axis"]):
             return Node(reshape, inputs, {"shape": node.shape}, node.type, node.location)  # folds nothing
-        attrs = node.attrs
-        if isinstance(node.op, Region):
-            body = materialize(attrs["body"], on_fire)
-            attrs = attrs if body is attrs["body"] else {**attrs, "body": body}
-        if attrs is node.attrs:
-            return node.with_inputs(inputs)
-        return Node(node.op, inputs, attrs, node.type, node.location)
+        bodies = {name: materialize(body, on_fire) for name, body in node.bodies.items()}
+        return with_attrs(node.with_inputs(inputs), {**node.attrs, **bodies})
 
     graph = graph.rewrite(visit)
     results: list[Node] = []

@@ -61,6 +61,10 @@ class Difference:
         return f"{self.before!r} before and {self.after!r} after{place}"
 
 
+UNKNOWN_STEPS = 1024
+"""Steps that a loop is taken to have where nothing says how many it has."""
+
+
 def terms(nodes: Iterable[Node]) -> int:
     """Return how many numbers the longest sum or product among nodes has."""
     most = 1
@@ -77,8 +81,9 @@ def terms(nodes: Iterable[Node]) -> int:
         elif isinstance(node.op, Scatter):
             most = max(most, int(node.inputs[1].tensor_type.size))
         elif isinstance(node.op, Region):
-            body = node.attrs["body"]
-            most = max(most, terms(body.nodes) * max(1, node.attrs["length"]) ** 2)
+            steps = node.attrs.get("length") or node.attrs.get("max_steps") or UNKNOWN_STEPS
+            inside = max([terms(body.nodes) for body in node.bodies.values()])
+            most = max(most, inside * (1 if node.op.name == "cond" else steps) ** 2)
     return most
 
 
@@ -97,7 +102,7 @@ def has_jumps(nodes: Iterable[Node]) -> bool:
     found = False
     for node in nodes:
         if isinstance(node.op, Region):
-            found = found or has_jumps(node.attrs["body"].nodes)
+            found = found or bool(node.attrs.get("test")) or any(has_jumps(b.nodes) for b in node.bodies.values())
         elif isinstance(node.op, Elementwise):
             is_cut = node.op.name == "cast" and node.dtype.kind != "f" and node.inputs[0].dtype.kind == "f"
             found = found or node.op.scalar in JUMPS or is_cut

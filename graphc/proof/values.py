@@ -43,22 +43,25 @@ class Values:
         self._known = {n: v for n, v in self._known.items() if n in kept or n in self._given}
 
     def enter(self, graph: Graph) -> None:
-        """Give the parameters of every body in a graph the values that they have in its first step."""
+        """Give the parameters of every body in a graph the values that they have in its first step, or in a branch."""
         for node in graph.nodes:
             if not isinstance(node.op, Region):
                 continue
-            body = node.attrs["body"]
-            for value, parameter in zip(self._first_step(node), body.inputs, strict=True):
-                if value is not None:
-                    self._given.setdefault(parameter, value)
-                    self._known.setdefault(parameter, value)
-            self.enter(body)
+            for body in node.bodies.values():
+                for value, parameter in zip(self._first_step(node), body.inputs, strict=True):
+                    if value is not None:
+                        self._given.setdefault(parameter, value)
+                        self._known.setdefault(parameter, value)
+                self.enter(body)
 
-    def _first_step(self, loop: Node) -> Sequence[Array | None]:
-        carries, slices = loop.attrs["carries"], loop.attrs["slices"]
-        at = -1 if loop.attrs["reverse"] else 0
+    def _first_step(self, region: Node) -> Sequence[Array | None]:
+        attrs = region.attrs
+        carries, slices = attrs.get("carries", 0), attrs.get("slices", 0)
+        at = -1 if attrs.get("reverse") else 0
+        first = 1 if region.op.name == "cond" else 0
+        operands = region.inputs[first : len(region.inputs) - bool(attrs.get("counted"))]
         found: list[Array | None] = []
-        for k, operand in enumerate(loop.inputs):
+        for k, operand in enumerate(operands):
             value = self.of(operand)
             if carries <= k < carries + slices:
                 value = value[at] if value is not None and len(value) else None

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
-from graphc.errors import Location, OutOfBoundsError
+from graphc.errors import GraphcError
 from graphc.ir.types import TensorType
 from graphc.runtime.callpath import Entry
 from graphc.runtime.pool import POOL
@@ -31,10 +31,7 @@ class HasAddress(Protocol):
 class FailureSite(Protocol):
     """A place where a run can fail."""
 
-    @property
-    def location(self) -> Location | None: ...
-
-    def message(self, value: int) -> str: ...
+    def error(self, value: int) -> GraphcError: ...
 
 
 @dataclass(frozen=True)
@@ -117,11 +114,11 @@ class NativeRunner:
 
     def fail(self, site: int, value: int) -> NoReturn:
         """Raise the error of a failure."""
-        found = self._sites[site]
-        raise OutOfBoundsError(found.message(value), found.location)
+        raise self._sites[site].error(value)
 
     def run(self, arrays: Sequence[Array], *further: ctypes.c_void_p) -> Sequence[Array]:
-        """Return the outputs; variables have their new values. Raises OutOfBoundsError with nothing changed.
+        """Return the outputs; variables have their new values. A failure raises the error of its site with nothing
+        changed.
 
         `further` arguments are for entry points that take more than the slots and the failure.
         """

@@ -49,7 +49,8 @@ def groups_of(groups: Sequence[Group]) -> Iterator[Group]:
     """Yield the groups that become kernels, also those in bodies of loops."""
     for group in groups:
         if group.kind is GroupKind.REGION:
-            yield from groups_of(group.body)
+            for body in group.bodies.values():
+                yield from groups_of(body)
         elif all(o.tensor_type.size for o in group.outputs):
             yield group
 

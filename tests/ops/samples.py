@@ -487,6 +487,33 @@ def _nested_scan() -> Sample:
     return Sample("scan", (Spec((3,), "f64"), Spec((4, 3, 3), "f64"), Spec((3,), "f64")), attrs)
 
 
+def counted_sample(count: int, length: int, *, reverse: bool = False) -> Sample:
+    """Return a loop of as many steps as its last operand says."""
+    sample = scan_sample("f64", length, reverse=reverse)
+    return Sample("scan", (*sample.inputs, Spec((), "i64", count, count)), {**sample.attrs, "counted": True})
+
+
+def while_sample(dtype: str, limit: float, max_steps: int | None = None, width: int = 3) -> Sample:
+    """Return a loop that doubles a row, and counts, until its sum is above a limit."""
+    row = TensorType(DTYPES[dtype], (width,))
+    c, n, k = parameter("c", row), parameter("n", TensorType(DTYPES["i32"], ())), parameter("k", row)
+    total = OPS["sum"](c * c, axis=(0,))
+    test = Graph((c, n, k), (OPS["lt"](total, limit),), name="test")
+    body = Graph((c, n, k), (c + c + k, n + 1), name="step")
+    attrs = {"test": test, "body": body, "carries": 2, "max_steps": max_steps}
+    return Sample("while_loop", (Spec((width,), dtype, 1, 2), Spec((), "i32", 0, 5), Spec((width,), dtype)), attrs)
+
+
+def cond_sample(dtype: str, width: int = 3) -> Sample:
+    """Return a choice between a function and a sum."""
+    row = TensorType(DTYPES[dtype], (width,))
+    a, b = parameter("a", row), parameter("b", row)
+    on_true = Graph((a, b), (OPS["tanh"](a) * b, a), name="on_true")
+    on_false = Graph((a, b), (a + b, b * 2.0), name="on_false")
+    inputs = (Spec((), "bool"), Spec((width,), dtype), Spec((width,), dtype))
+    return Sample("cond", inputs, {"on_true": on_true, "on_false": on_false})
+
+
 LOOPS = [
     scan_sample("f64", 5),
     scan_sample("f64", 4, reverse=True, width=1),
@@ -495,6 +522,16 @@ LOOPS = [
     scan_sample("f64", 3, slices=0),
     scan_sample("f64", 3, carried=False),
     _nested_scan(),
+    counted_sample(2, 4),
+    counted_sample(3, 4, reverse=True),
+    counted_sample(0, 2),
+    while_sample("f64", 50.0),
+    while_sample("f64", 50.0, max_steps=9, width=1),
+    while_sample("f32", 400.0, width=17),
+    while_sample("f64", 0.0),
+    cond_sample("f64"),
+    cond_sample("f64", width=1),
+    cond_sample("f32", width=17),
 ]
 
 

@@ -1,81 +1,78 @@
-"""Control flow: operations with a body graph. A body has no variables; every outside value it uses is an input.
+"""scan: a body for each slice of arrays, with values carried from step to step.
 
-The facts of a region op that need to go into the body take a function that does so as their first argument:
-reference(evaluate, *arrays, **attrs) with evaluate(body, arrays), and vjp(pullback, cotangents, wanted, out, *inputs)
-with pullback(outputs, wrt, cotangents), where a cotangent of None is zero and `wanted` tells for which inputs a
-cotangent is asked.
+With `counted`, the last input says how many steps there are: none below 0; above `length`, the run fails. They take
+the first slices, in reverse from the last of these on; what is stacked is zero where no step was. Only derivatives make
+such scans, of a while_loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from graphc.errors import DTypeError, ShapeError
-from graphc.ir.dims import Dim, Size
-from graphc.ir.graph import Graph, Node, Region, item, items, literal, placeholder, substitute
-from graphc.ir.types import TensorType, TupleType
-from graphc.ops.shape import broadcast
-
-Pullback = Callable[[Sequence[Node], Sequence[Node], Sequence[Node | None]], list[Node | None]]
+from graphc.errors import DTypeError, ShapeError, StepsError
+from graphc.ir.dims import Size
+from graphc.ir.graph import Graph, Node, Region, items, substitute
+from graphc.ir.types import INT64, TensorType, TupleType
+from graphc.ops.control.parts import Pullback, may_equal, parameter, require_count, require_same, zeros
 
 
-def zeros(type: TensorType) -> Node:
-    """Return an array of zeros."""
-    scalar = literal(0, type.dtype)
-    return broadcast(scalar, shape=type.shape, axes=()) if type.shape else scalar
-
-
-def parameter(name: str, type: TensorType) -> Node:
-    """Return an input of a body."""
-    return placeholder(name=name, type=type)
-
-
-# scan: carry, y = body(carry, x, constants...) for each x along the leading axis of xs.
-
-
-def _infer_scan(*types: TensorType, body: Graph, carries: int, slices: int, length: Size, reverse: bool) -> TupleType:
+def _infer_scan(
+    *types: TensorType, body: Graph, carries: int, slices: int, length: Size, reverse: bool, counted: bool = False
+) -> TupleType:
     expected = [i.tensor_type for i in body.inputs]
     results = [o.tensor_type for o in body.outputs]
-    if len(types) != len(expected):
-        raise ShapeError(f"scan: the body takes {len(expected)} values, got {len(types)}")
+    if counted:
+        _require_steps(types[-1])
+        types = types[:-1]
+    require_count("scan", types, expected)
     for k, (given, wanted) in enumerate(zip(types, expected, strict=True)):
         is_slice = carries <= k < carries + slices
-        if is_slice and not (given.ndim and _may_equal(given.shape[0], length)):
+        if is_slice and not (given.ndim and may_equal(given.shape[0], length)):
             raise ShapeError(f"scan: xs must have leading size {length}, got {given}")
         one = given.with_shape(given.shape[1:]) if is_slice else given
-        _require_same(one, wanted, "an input" if k >= carries else "the initial carry")
+        require_same("scan", one, wanted, "an input" if k >= carries else "the initial carry")
     for given, wanted in zip(results, expected[:carries], strict=False):
-        _require_same(given, wanted, "the new carry")
+        require_same("scan", given, wanted, "the new carry")
     stacked = [r.with_shape((length, *r.shape)) for r in results[carries:]]
     return TupleType((*expected[:carries], *stacked))
 
 
-def _may_equal(a: Size, b: Size) -> bool:
-    return a == b or isinstance(a, Dim) or isinstance(b, Dim)
-
-
-def _require_same(given: TensorType, wanted: TensorType, what: str) -> None:
-    if given.dtype != wanted.dtype:
-        raise DTypeError(f"scan: {what} must be {wanted} in every step, got {given}")
-    fits = given.ndim == wanted.ndim and all(_may_equal(a, b) for a, b in zip(given.shape, wanted.shape, strict=True))
-    if not fits:
-        raise ShapeError(f"scan: {what} must be {wanted} in every step, got {given}")
+def _require_steps(type: TensorType) -> None:
+    if type != TensorType(INT64, ()):
+        raise DTypeError(f"scan: the number of steps must be one int64, got {type}")
 
 
 def _reference_scan(
-    evaluate: Any, *arrays: Any, body: Graph, carries: int, slices: int, length: int, reverse: bool
+    evaluate: Any,
+    *arrays: Any,
+    body: Graph,
+    carries: int,
+    slices: int,
+    length: int,
+    reverse: bool,
+    counted: bool = False,
 ) -> tuple[Any, ...]:
+    steps = length
+    if counted:
+        arrays, steps = arrays[:-1], max(0, int(arrays[-1]))
+        if steps > length:
+            raise StepsError(too_long(length))
     carry, xs, constants = arrays[:carries], arrays[carries : carries + slices], arrays[carries + slices :]
-    stacks = [np.empty((length, *o.shape), o.dtype) for o in body.outputs[carries:]]
-    for step in reversed(range(length)) if reverse else range(length):
+    stacks = [np.zeros((length, *o.shape), o.dtype) for o in body.outputs[carries:]]
+    for step in reversed(range(steps)) if reverse else range(steps):
         results = evaluate(body, (*carry, *[x[step] for x in xs], *constants))
         carry = results[:carries]
         for stack, y in zip(stacks, results[carries:], strict=True):
             stack[step] = y
     return (*carry, *stacks)
+
+
+def too_long(length: int) -> str:
+    """Return the message about more steps than a scan has."""
+    return f"while_loop: more steps than its derivative has room for, {length} or blocks of them; give max_steps"
 
 
 def _vjp_scan(
@@ -88,6 +85,7 @@ def _vjp_scan(
     """
     body, carries, slices = out.attrs["body"], out.attrs["carries"], out.attrs["slices"]
     out = _with_record(out, inputs)
+    inputs, count = _parted(out, inputs)
     records = items(out)[-carries:] if carries else ()
     length, xs, constants = out.attrs["length"], inputs[carries : carries + slices], inputs[carries + slices :]
 
@@ -120,14 +118,14 @@ def _vjp_scan(
     ]
     start += [zeros(t.tensor_type) for t in totals]
     steps = [*records, *xs, *[c for c in cotangents[carries : len(results)] if c is not None]]
-    back = items(scan(reverse_body, start, steps, constants, length, not out.attrs["reverse"]))
+    back = items(scan(reverse_body, start, steps, constants, length, not out.attrs["reverse"], count))
 
     ct_consts: list[Node | None] = [None] * len(constants)
     for (k, _), total in zip(sums, back[carries:], strict=False):
         ct_consts[k] = total
     stacked = iter(back[carries + len(sums) :])
     ct_xs = [next(stacked) if g is not None else None for g in x_grads]
-    return (*back[:carries], *ct_xs, *ct_consts)
+    return (*back[:carries], *ct_xs, *ct_consts, *([] if count is None else [None]))
 
 
 def _with_record(out: Node, inputs: tuple[Node, ...]) -> Node:
@@ -136,8 +134,14 @@ def _with_record(out: Node, inputs: tuple[Node, ...]) -> Node:
     recorded = body.outputs[-carries:] if len(body.outputs) >= 2 * carries else ()
     if recorded == body.inputs[:carries]:
         return out
+    inputs, count = _parted(out, inputs)
     xs, constants = inputs[carries : carries + slices], inputs[carries + slices :]
-    return scan(body, inputs[:carries], xs, constants, out.attrs["length"], out.attrs["reverse"])
+    return scan(body, inputs[:carries], xs, constants, out.attrs["length"], out.attrs["reverse"], count)
+
+
+def _parted(out: Node, inputs: tuple[Node, ...]) -> tuple[tuple[Node, ...], Node | None]:
+    """Return the inputs that the body reads, and the number of steps if that is one."""
+    return (inputs[:-1], inputs[-1]) if out.attrs.get("counted") else (inputs, None)
 
 
 _scan = Region(
@@ -156,11 +160,12 @@ def scan(
     constants: Sequence[Node],
     length: Size,
     reverse: bool = False,
+    count: Node | None = None,
 ) -> Node:
     """Return a scan node: results are the final carries, the stacked ys, and the stacked carries before each step.
 
     The last group is the record that the derivative reads; where nothing reads it, the compiler drops it. Of xs and
-    constants, only those that the body reads become inputs.
+    constants, only those that the body reads become inputs. `count` is how many of `length` steps there are.
     """
     carries = len(init)
     recorded = Graph(body.inputs, body.outputs + body.inputs[:carries], name=body.name)
@@ -179,7 +184,10 @@ def scan(
         "length": length,
         "reverse": reverse,
     }
-    return _scan(*init, *[xs[k] for k in kept_xs], *[constants[k] for k in kept_constants], **attrs)
+    operands = [*init, *[xs[k] for k in kept_xs], *[constants[k] for k in kept_constants]]
+    if count is not None:
+        operands, attrs = [*operands, count], {**attrs, "counted": True}
+    return _scan(*operands, **attrs)
 
 
-__all__ = ["item", "parameter", "scan", "zeros"]
+__all__ = ["scan", "too_long"]

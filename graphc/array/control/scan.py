@@ -1,4 +1,4 @@
-"""Control flow on Tensors: Python functions traced into the bodies of region operations."""
+"""scan and map: loops along the leading axes of arrays."""
 
 from __future__ import annotations
 
@@ -6,20 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from graphc import nest
-from graphc.array.convert import as_node, cast_to, differ, promote, result_type
+from graphc.array.control.tracing import adopted, closed_body, require_same_carry, returned
+from graphc.array.convert import as_node, differ, result_type
 from graphc.array.handle import wrap
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, ShapeError
 from graphc.ir.dims import Dim, Size
-from graphc.ir.graph import Graph, Node, constant, items, toposort
+from graphc.ir.graph import Node, items
 from graphc.ir.types import TensorType
 from graphc.ops import control as ops
-from graphc.ops.elementwise import cast, iota, size
-from graphc.ops.shape import broadcast
-
-PYTHON_NUMBERS = (bool, int, float)
 
 
 @dataclass(frozen=True)
@@ -59,19 +54,15 @@ def scan(
     arrays = [as_node("scan", x) for x in slices]
     steps = _steps(arrays, nest.paths(xs), length)
 
-    numbers = [type(s) in PYTHON_NUMBERS for s in starts]
     float_dtype = result_type(0.0, *[a.dtype for a in arrays if a.dtype.kind == "f"])
     carry = [as_node("scan", s, float_dtype if type(s) is float else None) for s in starts]
+
+    def new_carry(values: Sequence[Node]) -> Sequence[Node]:
+        return _traced(body, values, structure, arrays, xs_structure).carry
+
+    carry = adopted(starts, carry, new_carry, float_dtype)
     traced = _traced(body, carry, structure, arrays, xs_structure)
-    # A number may first become a float, then take the body's floating dtype.
-    for _ in range(2):
-        adopted = [
-            _adopted(c, new.dtype, float_dtype) if is_number else c
-            for is_number, c, new in zip(numbers, carry, traced.carry, strict=True)
-        ]
-        if adopted != carry:
-            carry, traced = adopted, _traced(body, adopted, structure, arrays, xs_structure)
-    _require_same_carry(places, carry, traced.carry)
+    require_same_carry("scan", places, carry, traced.carry)
 
     graph, constants = closed_body([*traced.carry, *traced.ys], traced.parameters, "scan")
     results = items(ops.scan(graph, carry, arrays, constants, steps, bool(reverse)))
@@ -82,10 +73,16 @@ def scan(
     )
 
 
-def _adopted(start: Node, dtype: np.dtype[Any], float_dtype: np.dtype[Any]) -> Node:
-    """Return a number that the carry starts with in the dtype that the body made of it."""
-    becomes_float = dtype.kind == "f" and start.dtype.kind != "f"
-    return cast_to(start, float_dtype if becomes_float else dtype)
+def map(fn: Callable[[Any], Any], xs: Any) -> Any:
+    """Return fn(x) for each slice x of xs along its leading axis, stacked: a `scan` that carries nothing.
+
+    xs and what fn returns are Tensors or nests of them; every leaf of xs has the same leading size.
+
+    >>> xs = gx.placeholder(("n", 3), name="xs")
+    >>> gx.map(lambda x: gx.sum(x * x), xs).shape
+    (n,)
+    """
+    return scan(lambda _, x: (None, fn(x)), None, xs)[1]
 
 
 def _steps(arrays: Sequence[Node], places: Sequence[str], length: Any) -> Size:
@@ -123,50 +120,5 @@ def _traced(
     if new_structure != structure:
         raise ArgumentError(f"scan: the body must return a carry of the structure {structure}, got {new_structure}")
     ys, ys_structure = nest.flatten(result[1])
-    returned = [_returned(n, c) for n, c in zip(new, own, strict=True)]
-    return _Body([*own, *slices], returned, [as_node("scan", y) for y in ys], ys_structure)
-
-
-def _returned(value: Any, carry: Node) -> Node:
-    """Return a new carry as a node; a Python number takes the dtype of the old one where it can."""
-    if type(value) in PYTHON_NUMBERS:
-        return promote("scan", [value], least=carry.dtype)[0]
-    return as_node("scan", value)
-
-
-def _require_same_carry(places: Sequence[str], carry: Sequence[Node], new: Sequence[Node]) -> None:
-    for place, before, after in zip(places, carry, new, strict=True):
-        if before.dtype != after.dtype:
-            raise DTypeError(f"scan: carry{place} must be {before.type} in every step, the body returned {after.type}")
-        if before.ndim != after.ndim or any(differ(a, b) for a, b in zip(before.shape, after.shape, strict=True)):
-            raise ShapeError(f"scan: carry{place} must be {before.type} in every step, the body returned {after.type}")
-
-
-def closed_body(outputs: Sequence[Node], parameters: Sequence[Node], name: str) -> tuple[Graph, list[Node]]:
-    """Return a traced body as a graph without free nodes, and the outside nodes that its further inputs stand for.
-
-    What does not depend on the parameters is computed once, outside: each largest such part becomes an input. Numbers,
-    positions and sizes stay inside, where they cost nothing.
-    """
-    order = toposort(outputs)
-    inside, cheap = set(parameters), set[Node]()
-    for node in order:
-        if any(i in inside for i in node.inputs):
-            inside.add(node)
-        elif _is_cheap(node) and all(i in cheap for i in node.inputs):
-            cheap.add(node)
-    edges = [i for node in order if node in inside for i in node.inputs]
-    outside = list(dict.fromkeys(n for n in (*edges, *outputs) if n not in inside and n not in cheap))
-    stand_ins = [ops.parameter(f"c{k}", n.tensor_type) for k, n in enumerate(outside)]
-    new = dict(zip([*outside, *parameters], [*stand_ins, *parameters], strict=True))
-    for node in order:
-        if node not in new and (node in inside or node in cheap):
-            new[node] = node.with_inputs(tuple([new[i] for i in node.inputs]))
-    return Graph((*parameters, *stand_ins), tuple(new[o] for o in outputs), name=name), outside
-
-
-def _is_cheap(node: Node) -> bool:
-    """Return whether a node without outside inputs costs nothing in a loop: numbers, positions, sizes, spread out."""
-    if node.op is constant:
-        return not node.ndim
-    return node.op in (iota, size, broadcast, cast)
+    news = [returned("scan", n, c) for n, c in zip(new, own, strict=True)]
+    return _Body([*own, *slices], news, [as_node("scan", y) for y in ys], ys_structure)

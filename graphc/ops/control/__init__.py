@@ -1,0 +1,14 @@
+"""Control flow: operations with body graphs. A body has no variables; every outside value it uses is an input.
+
+The facts of a region op that need to go into its bodies take a function that does so as their first argument:
+reference(evaluate, *arrays, **attrs) with evaluate(body, arrays), and vjp(pullback, cotangents, wanted, out, *inputs)
+with pullback(outputs, wrt, cotangents), where a cotangent of None is zero and `wanted` tells for which inputs a
+cotangent is asked.
+"""
+
+from graphc.ops.control.cond import cond
+from graphc.ops.control.parts import parameter, zeros
+from graphc.ops.control.scan import scan, too_long
+from graphc.ops.control.while_loop import too_many_steps, while_loop
+
+__all__ = ["cond", "parameter", "scan", "too_long", "too_many_steps", "while_loop", "zeros"]
