@@ -161,9 +161,7 @@ def jax_run(case: Case) -> Run:
 
     def run(x: Any, w: Any) -> Any:
         if len(case.kernel) == 4:
-            return jax.lax.conv_general_dilated(
-                x, w, (case.stride,) * 2, padding, feature_group_count=case.groups
-            )
+            return jax.lax.conv_general_dilated(x, w, (case.stride,) * 2, padding, feature_group_count=case.groups)
         window = ((1, 1, *case.kernel), (1, 1, case.stride, case.stride), [(0, 0), (0, 0), *padding])
         if case.name.startswith("max"):
             return jax.lax.reduce_window(x, -np.inf, jax.lax.max, *window)
