@@ -55,7 +55,7 @@ class Case:
 
     @property
     def y(self) -> tuple[int, ...]:
-        spatial = [(n + 2 * self.padding - k) // self.stride + 1 for n, k in zip(self.x[2:], self.kernel[-2:])]
+        spatial = [(n + 2 * self.padding - k) // self.stride + 1 for n, k in zip(self.x[2:], self.kernel[-2:], strict=False)]
         return (self.x[0], self.kernel[0] if len(self.kernel) == 4 else self.x[1], *spatial)
 
     @property
@@ -124,7 +124,7 @@ def ours(case: Case) -> Run:
         gradient = gx.gradients(result, wrt, cotangent=inputs[2])
         is_needed = {"input": (len(case.kernel) == 2, True), "weight": (True, False)}[case.way]
         is_needed = (case.name.startswith("max") or case.way == "weight", len(case.kernel) == 4 and case.way == "input")
-        used = [i for i, n in zip((0, 1, 2), (*is_needed, True)) if n]
+        used = [i for i, n in zip((0, 1, 2), (*is_needed, True), strict=False) if n]
         exe, given = gx.compile([inputs[k] for k in used], gradient), tuple([(x, w, y)[k] for k in used])
     if len(case.kernel) == 2 and case.way == "forward":
         given = (x,)
