@@ -55,7 +55,9 @@ class Case:
 
     @property
     def y(self) -> tuple[int, ...]:
-        spatial = [(n + 2 * self.padding - k) // self.stride + 1 for n, k in zip(self.x[2:], self.kernel[-2:], strict=False)]
+        spatial = [
+            (n + 2 * self.padding - k) // self.stride + 1 for n, k in zip(self.x[2:], self.kernel[-2:], strict=False)
+        ]
         return (self.x[0], self.kernel[0] if len(self.kernel) == 4 else self.x[1], *spatial)
 
     @property
