@@ -65,10 +65,15 @@ class Peaks:
         """Return the bandwidth for a kernel that touches `nbytes`."""
         return next((rate for size, rate in self.bandwidth if nbytes <= size), self.bandwidth[-1][1])
 
-    def seconds(self, flops: int, functions: int, nbytes: int, itemsize: int) -> tuple[float, float]:
-        """Return how long a kernel takes at least, by its arithmetic and by its traffic."""
+    def seconds(self, flops: int, functions: int, nbytes: int, itemsize: int, threads: int = 1) -> tuple[float, float]:
+        """Return how long a kernel takes at least, by its arithmetic and by its traffic.
+
+        Cores have caches of their own; memory they share.
+        """
         arithmetic = flops / self.flops[itemsize] + functions / self.functions[itemsize]
-        return arithmetic, nbytes / self.bytes_per_second(nbytes)
+        each = nbytes // threads
+        sharing = threads if each > self.bandwidth[-2][0] else 1
+        return arithmetic / threads, sharing * each / self.bytes_per_second(each)
 
 
 @lru_cache(maxsize=1)

@@ -21,6 +21,7 @@ from graphc.lower.cost import operations
 from graphc.lower.program import Lowered
 from graphc.peaks import Peaks
 from graphc.runtime.native import NativeRunner
+from graphc.runtime.pool import get_threads
 
 Array = np.ndarray[Any, Any]
 
@@ -93,7 +94,7 @@ def _kernel(
     flops, functions = operations(kernel.body)
     nbytes = sum(b.type.nbytes for b in kernel.params)
     itemsize = max([b.type.dtype.itemsize for b in kernel.params if b.type.dtype.kind == "f"], default=4)
-    arithmetic, traffic = peaks.seconds(flops, functions, nbytes, itemsize)
+    arithmetic, traffic = peaks.seconds(flops, functions, nbytes, itemsize, min(step.threads, get_threads()))
     return KernelTime(
         kernel.name,
         tuple([formula(o) for o in _named(group)]),
