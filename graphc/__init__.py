@@ -1,6 +1,6 @@
 """graphc: a compiler for static tensor graphs. The public names, and nothing else."""
 
-from graphc import nn
+from graphc import nn, optim
 from graphc.array.control import cond, fori_loop, map, scan, while_loop
 from graphc.array.convert import (
     asarray,
@@ -409,6 +409,7 @@ __all__ = [
     "one_hot",
     "ones",
     "ones_like",
+    "optim",
     "outer",
     "pad",
     "permute_dims",
