@@ -34,8 +34,15 @@ from graphc.ir.journal import Journal
 from graphc.lower.program import lower
 from graphc.options import Options
 from graphc.target import host
-from scripts import peers
-from scripts.workloads import GRAPHS, Workload, layers, workloads
+from scripts.benchmarks.graphs import GRAPHS, layers
+from scripts.benchmarks.library import Program, flat
+from scripts.benchmarks.peers.with_graphc import build
+from scripts.benchmarks.programs import programs_of
+
+try:
+    from scripts.benchmarks.peers import with_jax
+except ImportError:
+    with_jax = None
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/optimizer-report.md"
@@ -47,6 +54,17 @@ QUICK_ROUNDS, QUICK_SIZES, QUICK_DEPTHS = 2, (50, 200), (2, 8)
 
 TOLERANCE = 2e-4
 """Largest difference between graphc and jax, relative to the largest element, that rounding explains."""
+
+PROGRAMS = (
+    "softmax 1024 x 1024",
+    "layer norm 1024 x 768",
+    "cross-entropy with gradient, 512 x 1000",
+    "GELU MLP 256-1024-256, batch 64",
+    "Adam over 50 parameters",
+    "attention, 4 heads, 8 x 64 x 256, forward",
+    "attention, 4 heads, 8 x 64 x 256, gradients",
+)
+"""The programs of the report, by their names among the benchmarks."""
 
 OPTIMIZE_TARGET, LAYERS_TARGET, ARENA_TARGET = 0.1, 3.0, 1.15
 
@@ -76,7 +94,7 @@ def main() -> None:
 
 
 def preface() -> Iterator[str]:
-    jax = peers.version()
+    jax = with_jax.Jax.version if with_jax else None
     target = host()
     yield "# What the optimiser achieves\n"
     yield "Written by `scripts/optimizer_report --out`; every number below was counted or measured in that one run.\n"
@@ -102,7 +120,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def programs(rounds: int) -> Iterator[str]:
     """Yield what the programs launch, move and take, with jax beside where it is there."""
-    with_jax = peers.version() is not None
     yield "## Kernels and memory traffic\n"
     yield (
         "Of graphc, launches are runs of a loop nest, bytes what each reads and writes, every array of it once "
@@ -114,35 +131,43 @@ def programs(rounds: int) -> Iterator[str]:
         "copies), bytes and flops are its own cost analysis; variables that are updated are donated. Both run on the "
         "same core in turn; the ratio is the median of graphc's time over jax's, below 1 where graphc is faster. "
         "Results are compared first, the difference is relative to the largest element.\n"
-        if with_jax
+        if with_jax is not None
         else "\n"
     )
     head = ["program", "kernels", "launches", "MB", "MB / bound", "Mflop", "us"]
-    head += ["jax launches", "jax MB", "jax Mflop", "jax us", "time / jax's", "difference"] if with_jax else []
-    yield from table(head, [program_row(w, rounds, with_jax) for w in workloads()])
+    head += (
+        ["jax launches", "jax MB", "jax Mflop", "jax us", "time / jax's", "difference"] if with_jax is not None else []
+    )
+    yield from table(head, [program_row(p, rounds) for p in report_programs()])
 
 
-def program_row(workload: Workload, rounds: int, with_jax: bool) -> list[str]:
-    inputs, outputs, updates = workload.build()
+def report_programs() -> list[Program]:
+    """Return the programs that the report shows."""
+    return [p for suite in ("elementwise", "training") for p in programs_of(suite) if p.name in PROGRAMS]
+
+
+def program_row(program: Program, rounds: int) -> list[str]:
+    inputs, outputs, updates = build(program)
     run = gx.compile(inputs, outputs, updates=updates)
-    results = [*run(*workload.inputs), *[v.value for v in updates]]
+    results = [*flat(run(*program.inputs)), *[v.value for v in updates]]
     cost = run.cost()
-    bound = sum(a.nbytes for a in (*workload.inputs, *workload.state, *results))
-    row = [workload.name, str(cost.kernels), str(cost.launches), f"{cost.bytes / 1e6:.2f}"]
+    bound = sum(a.nbytes for a in (*program.inputs, *program.state, *results))
+    row = [program.name, str(cost.kernels), str(cost.launches), f"{cost.bytes / 1e6:.2f}"]
     row += [f"{cost.bytes / bound:.2f}", f"{cost.flops / 1e6:.1f}"]
-    if not with_jax:
-        (seconds,) = in_turn([lambda: run(*workload.inputs)], rounds)
+    if with_jax is None:
+        (seconds,) = in_turn([lambda: run(*program.inputs)], rounds)
         return [*row, f"{statistics.median(seconds) * 1e6:.0f}"]
-    peer = peers.compile_with_jax(workload)
-    difference = max(map(relative_difference, results, peer.results))
+    peer = with_jax.Jax().prepare(program)
+    difference = max(map(relative_difference, results, peer.read(peer.call(*peer.args))))
     if difference > TOLERANCE:
-        raise SystemExit(f"optimizer_report: {workload.name}: graphc and jax differ by {difference}")
-    ours, theirs = in_turn([lambda: run(*workload.inputs), peer.run], rounds)
+        raise SystemExit(f"optimizer_report: {program.name}: graphc and jax differ by {difference}")
+    ours, theirs = in_turn([lambda: run(*program.inputs), lambda: peer.call(*peer.args)], rounds)
     ratio = statistics.median([a / b for a, b in zip(ours, theirs, strict=True)])
-    row += [f"{statistics.median(ours) * 1e6:.0f}", str(peer.kernels), f"{peer.bytes / 1e6:.2f}"]
+    counted = with_jax.counted(program)
+    row += [f"{statistics.median(ours) * 1e6:.0f}", str(counted["launches"]), f"{counted['bytes'] / 1e6:.2f}"]
     return [
         *row,
-        f"{peer.flops / 1e6:.1f}",
+        f"{counted['flops'] / 1e6:.1f}",
         f"{statistics.median(theirs) * 1e6:.0f}",
         f"{ratio:.2f}",
         f"{difference:.0e}",
@@ -186,9 +211,9 @@ def passes(sizes: Sequence[int], repeats: int) -> Iterator[str]:
         f"target for optimising, all passes together, is below {OPTIMIZE_TARGET} at any size, and no growth with it.\n"
     )
     rows = []
-    for name, build in GRAPHS.items():
+    for name, of_size in GRAPHS.items():
         for size in sizes:
-            inputs, outputs, updates = build(size)
+            inputs, outputs, updates = of_size(size)
             graph = capture(inputs, outputs, updates, None, None).graph
             count = nodes_of(graph)
             runs = [stages(graph) for _ in range(repeats)]
@@ -252,17 +277,17 @@ def arenas() -> Iterator[str]:
         f"most {ARENA_TARGET}.\n"
     )
     rows = []
-    for name, run in (*example_programs(), *report_programs()):
+    for name, run in (*example_programs(), *compiled_programs()):
         cost = run.cost()
         ratio = f"{cost.arena_bytes / cost.live_bytes:.3f}" if cost.live_bytes else "nothing to keep"
         rows.append([name, f"{cost.arena_bytes / 1e3:.1f}", f"{cost.live_bytes / 1e3:.1f}", ratio])
     yield from table(["program", "arena KB", "in use KB", "ratio"], rows)
 
 
-def report_programs() -> Iterator[tuple[str, gx.Executable]]:
-    for workload in workloads():
-        inputs, outputs, updates = workload.build()
-        yield workload.name, gx.compile(inputs, outputs, updates=updates)
+def compiled_programs() -> Iterator[tuple[str, gx.Executable]]:
+    for program in report_programs():
+        inputs, outputs, updates = build(program)
+        yield program.name, gx.compile(inputs, outputs, updates=updates)
 
 
 def example_programs() -> Iterator[tuple[str, gx.Executable]]:

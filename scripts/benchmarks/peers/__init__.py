@@ -1,0 +1,1 @@
+"""How each library compiles and calls a program, one file for each."""
