@@ -55,9 +55,8 @@ class Case:
 
     @property
     def y(self) -> tuple[int, ...]:
-        spatial = [
-            (n + 2 * self.padding - k) // self.stride + 1 for n, k in zip(self.x[2:], self.kernel[-2:], strict=False)
-        ]
+        extents = zip(self.x[2:], self.kernel[-2:], strict=True)
+        spatial = [(n + 2 * self.padding - k) // self.stride + 1 for n, k in extents]
         return (self.x[0], self.kernel[0] if len(self.kernel) == 4 else self.x[1], *spatial)
 
     @property
@@ -124,9 +123,8 @@ def ours(case: Case) -> Run:
     else:
         wrt = inputs[0] if case.way == "input" else inputs[1]
         gradient = gx.gradients(result, wrt, cotangent=inputs[2])
-        is_needed = {"input": (len(case.kernel) == 2, True), "weight": (True, False)}[case.way]
         is_needed = (case.name.startswith("max") or case.way == "weight", len(case.kernel) == 4 and case.way == "input")
-        used = [i for i, n in zip((0, 1, 2), (*is_needed, True), strict=False) if n]
+        used = [i for i, n in zip((0, 1, 2), (*is_needed, True), strict=True) if n]
         exe, given = gx.compile([inputs[k] for k in used], gradient), tuple([(x, w, y)[k] for k in used])
     if len(case.kernel) == 2 and case.way == "forward":
         given = (x,)
