@@ -163,6 +163,12 @@ from graphc.array.logic import (
     signbit,
     where,
 )
+from graphc.array.ordering import (
+    argsort,
+    searchsorted,
+    sort,
+    topk,
+)
 from graphc.array.reduce import (
     all,
     amax,
@@ -285,6 +291,7 @@ __all__ = [
     "arctanh",
     "argmax",
     "argmin",
+    "argsort",
     "around",
     "asarray",
     "asin",
@@ -432,6 +439,7 @@ __all__ = [
     "roll",
     "round",
     "scan",
+    "searchsorted",
     "set_threads",
     "sigmoid",
     "sign",
@@ -439,6 +447,7 @@ __all__ = [
     "sin",
     "sinh",
     "softplus",
+    "sort",
     "split",
     "sqrt",
     "square",
@@ -455,6 +464,7 @@ __all__ = [
     "tanh",
     "tensordot",
     "tile",
+    "topk",
     "transpose",
     "tril",
     "triu",

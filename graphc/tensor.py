@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc.array import creation, cumulative, dot, elementwise, index, logic, reduce, shape
+from graphc.array import creation, cumulative, dot, elementwise, index, logic, ordering, reduce, shape
 from graphc.array.convert import ArrayLike, as_node
 from graphc.array.handle import Handle, handles, wrap
 from graphc.array.shape import Axes
@@ -263,6 +263,10 @@ class Tensor(Handle):
         """Return `gx.argmin` of it."""
         return reduce.argmin(self, axis, keepdims=keepdims)
 
+    def argsort(self, axis: int | None = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
+        """Return `gx.argsort` of it."""
+        return ordering.argsort(self, axis, descending=descending, stable=stable)
+
     def cumsum(self, axis: int | None = None, dtype: Any = None) -> Tensor:
         """Return `gx.cumsum` of it."""
         return cumulative.cumsum(self, axis, dtype)
@@ -410,7 +414,7 @@ def _called(numpy_name: str, name: str, args: Any, kwargs: dict[str, Any]) -> An
 
 
 # NumPy's functions and ours have the same names, but for these.
-_FAMILIES = (elementwise, logic, shape, reduce, cumulative, dot, creation, index)
+_FAMILIES = (elementwise, logic, shape, reduce, cumulative, ordering, dot, creation, index)
 _REDUCING_UFUNCS = {
     "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
 }  # fmt: skip

@@ -141,7 +141,7 @@ class _Builder:
             self.choice, self.compare, self.cast, self.transpose, self.broadcast, self.broadcast, self.reshape,
             self.slice, self.embed, self.concat, self.constant, self.iota, self.reduction, self.reduction,
             self.reduction, self.contraction, self.contraction, self.softmax, self.check_index, self.size, self.scan,
-            self.gather, self.scatter, self.cumulative, self.cond, self.while_loop,
+            self.gather, self.scatter, self.cumulative, self.ordering, self.cond, self.while_loop,
         ]  # fmt: skip
 
     # Choices.
@@ -438,6 +438,15 @@ class _Builder:
         if op == "recurrence":
             return OPS[op](self.array(x.shape, x.dtype), x, **attrs)
         return OPS[op](x, **attrs)
+
+    def ordering(self) -> Node:
+        x = self.node(lambda n: n.ndim > 0 and n in self.exact)
+        count = x.shape[-1] if not self.chance(3) else self.choices.integer(0, x.shape[-1])
+        if self.chance(4):
+            table = self.array((self.one_of(self.sizes),), x.dtype, exact=True)
+            table = OPS["sort"](table, descending=False, count=table.shape[0])
+            return OPS["searchsorted"](table, x, right=self.chance(2))
+        return OPS[self.one_of(("sort", "argsort"))](x, descending=self.chance(2), count=count)
 
     def contraction(self) -> Node:
         """Contract a node with one that shares some of its axes and may have one of its own."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from graphc.errors import InternalError
-from graphc.ir.graph import Cumulative, Graph, Node, Opaque, known_value
+from graphc.ir.graph import Cumulative, Graph, Node, Opaque, Ordering, known_value
 from graphc.ir.groups import Group, GroupKind
 from graphc.ir.index import source_of
 from graphc.ir.loops import Buffer, Call, Kernel, Program, Region, Slot
@@ -23,6 +23,7 @@ from graphc.lower.layout import Given, Key, arrays_of, key_of, lay_out
 from graphc.lower.math import FUNCTIONS
 from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
 from graphc.lower.nest import Nest, folds_columns
+from graphc.lower.order import lower_ordering, lower_search
 from graphc.lower.regions import Planned, Regions, copying, placed
 from graphc.lower.scatter import lower_scatter
 from graphc.lower.schedule import array_of, schedules, writes
@@ -30,6 +31,7 @@ from graphc.lower.shared import SharedKernels
 from graphc.lower.transpose import lower_transposed
 from graphc.lower.work import Launch, Loop, LoopSite, Operand, Site, Work
 from graphc.ops.conv import convolve_weight
+from graphc.ops.ordering import searchsorted
 from graphc.target import Target
 
 
@@ -168,6 +170,10 @@ class _Lowering(Regions):
         assert hero is not None
         if isinstance(hero.op, Cumulative):
             return [lower_cumulative(hero, name, self.target)]
+        if isinstance(hero.op, Ordering):
+            return lower_ordering(hero, name, self.target)
+        if hero.op is searchsorted:
+            return [lower_search(hero, name)]
         assert isinstance(hero.op, Opaque)
         assert hero.op.nest is not None
         op, attrs = hero.op, hero.attrs

@@ -20,7 +20,7 @@ import numpy as np
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
-from graphc.ir.graph import Gather, Node, Scatter, known_value
+from graphc.ir.graph import Gather, Node, Ordering, Scatter, known_value
 from graphc.ir.index import source_of
 from graphc.ir.types import INT64, Shape, TensorType
 from graphc.ops.control import zeros
@@ -221,6 +221,8 @@ def in_range(index: Node, size: Size) -> bool:
     source = source_of(index)
     while source.op is gather:
         source = source_of(source.inputs[0])
+    if isinstance(source.op, Ordering):
+        return bool(source.inputs[0].shape[-1] == size)
     if isinstance(size, Dim):
         return source.op is iota and source.shape[source.attrs["axis"]] == size
     value = known_value(source)

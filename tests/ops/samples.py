@@ -367,6 +367,39 @@ CUMULATIVE = [
     *cumulative("recurrence", *numbers(-1, 1), arity=2),
 ]
 
+# Order.
+
+
+def ordering(op: str) -> list[Sample]:
+    """Return rows to put in order: short and long ones, all of them or the first few, in all dtypes by turns."""
+    cases = (
+        ((33,), 33, "f32"), ((2, 3, 5), 5, "f64"), ((300,), 300, "f32"), ((4, 130), 7, "i32"), ((2, 530), 530, "i64"),
+        ((17, 1), 1, "u8"), ((600,), 600, "bool"), ((9, 20), 20, "bool"), ((4, 0), 0, "f32"), ((0, 4), 2, "f32"),
+        ((5, 12), 0, "i8"), ((1100,), 1100, "u64"), ((2, 200), 9, "f64"), ((1300,), 1300, "i16"), ((400,), 400, "u32"),
+        ((70,), 70, "u16"), ((1025,), 1025, "i64"),
+    )  # fmt: skip
+    return [
+        Sample(op, (Spec(s, d, 0 if d[0] == "u" else -99, 99),), {"descending": k % 2 == 1, "count": count})
+        for k, (s, count, d) in enumerate(cases)
+    ]
+
+
+def search(shape: tuple[int, ...], size: int, dtype: str, right: bool) -> Sample:
+    return Sample("searchsorted", (Spec((size,), dtype, 5, 5), Spec(shape, dtype, 0, 9)), {"right": right})
+
+
+ORDER = [
+    *ordering("sort"),
+    *ordering("argsort"),
+    search((33,), 17, "f32", False),
+    search((3, 5), 0, "f64", True),
+    search((1030,), 1, "i32", True),
+    search((), 8, "u64", False),
+    search((0, 3), 4, "f32", True),
+    search((7,), 5, "bool", True),
+    search((40,), 33, "i8", False),
+]
+
 # Contractions.
 
 
@@ -555,6 +588,7 @@ SAMPLES = _by_op(
     GATHERS,
     SCATTERS,
     CUMULATIVE,
+    ORDER,
     CONTRACTIONS,
     CONVOLUTIONS,
     POOLS,
