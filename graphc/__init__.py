@@ -1,6 +1,6 @@
 """graphc: a compiler for static tensor graphs. The public names, and nothing else."""
 
-from graphc import nn, optim
+from graphc import cache, nn, optim
 from graphc.array.control import cond, fori_loop, map, scan, while_loop
 from graphc.array.convert import (
     asarray,
@@ -310,6 +310,7 @@ __all__ = [
     "bool",
     "broadcast_arrays",
     "broadcast_to",
+    "cache",
     "can_cast",
     "cbrt",
     "ceil",

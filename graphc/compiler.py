@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from graphc.capture import bound, capture
 from graphc.codegen.callable import SYMBOL, emit_caller, symbols
 from graphc.codegen.environment import can_flush
 from graphc.codegen.jit import Machine, assembly
-from graphc.codegen.module import emit_module
+from graphc.codegen.module import emit_module, module_key
 from graphc.codegen.pool import emit_pool
 from graphc.codegen.profiled import ProfiledEntry
 from graphc.errors import ArgumentError
@@ -128,9 +128,14 @@ class _Code:
     """Machine code, and what it was made of."""
 
     lowered: Lowered
-    llvm: str
     machine: Machine
     cost: Cost
+    emit: Callable[[], str]
+
+    @cached_property
+    def llvm(self) -> str:
+        """The LLVM IR, which was not written if the machine code was on disk."""
+        return self.emit()
 
     def runner(
         self, arrays: Sequence[np.ndarray[Any, Any]], locked: Sequence[Cell] = (), **options: Any
@@ -146,13 +151,17 @@ def _code(prepared: Graph, groups: Sequence[Group], options: Options, journal: J
     with journal.timed("lower"):
         lowered = lower(prepared, groups, host(), options.threads)
     program = lowered.program
-    with journal.timed("emit"):
-        llvm = emit_module(program, host(), flush_denormals=options.flush_denormals and not options.verify)
+    flush = options.flush_denormals and not options.verify
+
+    def emit() -> str:
+        with journal.timed("emit"):
+            return emit_module(program, host(), flush_denormals=flush)
+
     with journal.timed("llvm"):
-        machine = Machine(llvm, program.name, host())
+        machine = Machine(emit, program.name, host(), key=module_key(program, flush_denormals=flush))
         if lowered.threads > 1:
             POOL.prepare(lambda: Machine(emit_pool(host()), "pool", host(), level=0))
-    return _Code(lowered, llvm, machine, program_cost(program, lowered.live_bytes, host()))
+    return _Code(lowered, machine, program_cost(program, lowered.live_bytes, host()), emit)
 
 
 def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Specialization:

@@ -9,8 +9,7 @@ import glob
 from dataclasses import dataclass
 from functools import lru_cache
 
-import llvmlite.binding as llvm
-
+from graphc import llvm
 from graphc.cores import available_cores
 
 LAUNCH_CYCLES = 60.0
@@ -95,13 +94,20 @@ def host() -> Target:
 
 
 def _clock() -> float:
-    """Return the cycles a second that the system reports."""
+    """Return the cycles a second that the system reports: the most there can be, else about what they are now.
+
+    What they are at the moment would make other code of the same program in every process.
+    """
+    try:
+        return float(_read("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")) * 1e3
+    except (OSError, ValueError):
+        pass
     try:
         lines = _read("/proc/cpuinfo").splitlines()
     except OSError:
         return USUAL_CLOCK
     found = next((line.split(":")[1] for line in lines if line.startswith("cpu MHz")), None)
-    return float(found) * 1e6 if found else USUAL_CLOCK
+    return round(float(found), -2) * 1e6 if found else USUAL_CLOCK
 
 
 def _cache_bytes(level: int, default: int) -> int:

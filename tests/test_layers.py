@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,14 +23,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "nest": (),
     "cores": (),
-    "target": ("cores",),
+    "llvm": (),
+    "target": ("cores", "llvm"),
+    "store": (),
+    "cache": ("store",),
     "ir": (),
     "ops": ("ir",),
     "passes": ("ir", "ops", "target"),
     "autodiff": ("ir", "ops", "passes.stabilize"),
     "eager": ("ir",),
     "lower": ("ir", "ops", "target"),
-    "codegen": ("ir", "target", "cores"),
+    "codegen": ("ir", "target", "cores", "cache", "llvm"),
     "runtime": ("ir.types", "ir.dims", "ir.graph", "ir.calls", "nest", "cores", "options"),
     "tensor": TENSOR,
     "array": TENSOR,
@@ -59,9 +64,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 OUTSIDE = {
     "numpy": None,
     "networkx": None,
-    "llvmlite": ("codegen", "target"),
 }
 """The packages that graphc needs, and the rooms that may use them; None means all."""
+
+LATE = ("graphc.inspect.draw", "graphc.inspect.layout", "importlib.metadata", "multiprocessing", "asyncio")
+"""Modules that importing graphc does not import, besides packages: they take long and few need them."""
 
 COMPOSITES = ("nn", "optim", "random", "linalg", "fft", "special")
 """Rooms of functions on Tensors, which may also use each other."""
@@ -146,6 +153,21 @@ def test_packages_from_outside() -> None:
     for name, rooms in OUTSIDE.items():
         users = {i.room for i in IMPORTS if i.module.split(".")[0] == name}
         assert rooms is None or users <= set(rooms)
+
+
+def test_what_importing_graphc_imports() -> None:
+    """It starts quickly: what only some programs or questions need comes later."""
+    program = "import sys; before = set(sys.modules); import graphc; print(*set(sys.modules) - before)"
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    modules = run.stdout.split()
+    packages = {m.split(".")[0] for m in modules}
+    assert {p for p in packages if not is_standard(p)} == {"graphc", "numpy"}
+    assert [m for m in modules if m in LATE] == []
+
+
+def test_only_llvm_is_imported_late() -> None:
+    assert {i.room for i in IMPORTS if i.module == "importlib"} == {"llvm"}
 
 
 def is_standard(module: str) -> bool:

@@ -7,6 +7,7 @@ from graphc.codegen.environment import flushing
 from graphc.codegen.kernel import emit_kernel
 from graphc.ir.intern import code_key
 from graphc.ir.loops import Kernel, Program
+from graphc.ir.program_key import program_key
 from graphc.target import Target
 
 
@@ -41,3 +42,10 @@ def emit_module(
         declarations.update(dict.fromkeys(needed))
     head = [f'target triple = "{target.triple}"', ""]
     return "\n".join([*head, *lines, "", *entry.constants, *sorted({**declarations, **entry.declarations}), ""])
+
+
+def module_key(
+    program: Program, entry_emitter: type[EntryEmitter] = EntryEmitter, *, flush_denormals: bool = False
+) -> str:
+    """Return what tells one result of `emit_module` from others for the same target, without making it."""
+    return f"{program_key(program)} {entry_emitter.__name__} flush_denormals={flush_denormals}"

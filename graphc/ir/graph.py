@@ -459,6 +459,8 @@ def substitute(graph: Graph, values: Sequence[Node]) -> tuple[Node, ...]:
 
 def bind_sizes(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     """Return `graph` with the symbolic sizes in `sizes` known; types are inferred anew, so contradictions raise."""
+    if not sizes:
+        return graph
     new: dict[Node, Node] = {}
     for node in toposort((*graph.inputs, *graph.results)):
         new[node] = _bind_node(node, tuple([new[i] for i in node.inputs]), sizes)

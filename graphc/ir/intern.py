@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -24,6 +25,7 @@ from graphc.ir.loops import (
     Const,
     Expr,
     For,
+    Function,
     If,
     Kernel,
     Let,
@@ -39,7 +41,7 @@ Key = tuple[Hashable, ...]
 
 _interned: WeakSet[Graph] = WeakSet()
 _graph_keys: WeakKeyDictionary[Graph, Key] = WeakKeyDictionary()
-_code_keys: WeakKeyDictionary[Kernel, str] = WeakKeyDictionary()
+_code_keys: WeakKeyDictionary[Kernel, tuple[str, frozenset[str]]] = WeakKeyDictionary()
 
 
 def bodies_of(node: Node) -> Sequence[Graph]:
@@ -157,24 +159,28 @@ def kernel_key(kernel: Kernel) -> str:
     Neither does it count whether equal expressions are one object, or whether a single statement is a block. A variable
     or a buffer that is bound in two places is taken to be the same thing in both.
     """
-    numbers = _KernelKey()
-    params = [f"{p.type}" for p in kernel.params]
-    for buffer in kernel.params:
-        numbers.of(buffer)
-    numbers.nested(kernel.body)
-    return hashlib.sha256("\n".join([*params, *numbers.rows]).encode()).hexdigest()
+    return _digest([code_key(kernel), str(kernel.ways), *[str(p.type) for p in kernel.params]])
 
 
 def code_key(kernel: Kernel) -> str:
     """Return a digest that two kernels share exactly when the same code serves both: like `kernel_key`, but how often
     an outermost parallel loop runs does not count, nor with it how long the arrays are."""
-    key = _code_keys.get(kernel)
-    if key is None:
-        key = _code_keys[kernel] = _code_key(kernel)
-    return key
+    return _coded(kernel)[0]
 
 
-def _code_key(kernel: Kernel) -> str:
+def applied(kernel: Kernel) -> frozenset[str]:
+    """Return the names of the scalar operations in a kernel."""
+    return _coded(kernel)[1]
+
+
+def _coded(kernel: Kernel) -> tuple[str, frozenset[str]]:
+    found = _code_keys.get(kernel)
+    if found is None:
+        found = _code_keys[kernel] = _code_key(kernel)
+    return found
+
+
+def _code_key(kernel: Kernel) -> tuple[str, frozenset[str]]:
     numbers = _KernelKey()
     params = [f"{p.type.dtype} {p.type.shape[1:]}" for p in kernel.params]
     for buffer in kernel.params:
@@ -185,7 +191,21 @@ def _code_key(kernel: Kernel) -> str:
         numbers.rows.append(f"range {numbers.of(body.var)}")
         body = body.body
     numbers.nested(body)
-    return hashlib.sha256("\n".join([*params, *numbers.rows]).encode()).hexdigest()
+    return _digest([*params, *numbers.rows]), frozenset(numbers.applied)
+
+
+@lru_cache(maxsize=1024)
+def function_key(function: Function) -> tuple[str, frozenset[str]]:
+    """Return a digest that two functions share exactly when they differ in names alone, and what they apply."""
+    numbers = _KernelKey()
+    for param in function.params:
+        numbers.of(param)
+    numbers.expr(function.result)
+    return _digest([str(len(function.params)), *numbers.rows]), frozenset(numbers.applied)
+
+
+def _digest(rows: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 class _KernelKey:
@@ -196,6 +216,7 @@ class _KernelKey:
         self.things: dict[Var | Buffer, int] = {}
         self.kinds: dict[Hashable, int] = {}
         self.done: dict[int, int] = {}
+        self.applied: set[str] = set()
 
     def of(self, thing: Var | Buffer) -> int:
         return self.things.setdefault(thing, len(self.things))
@@ -222,13 +243,14 @@ class _KernelKey:
         parts = [self.done[id(c)] for c in children(expr)]
         match expr:
             case Var():
-                return f"var {self.of(expr)} {expr.dtype}"
+                return f"var {self.of(expr)} {expr.dtype.str}"
             case Const(value, dtype):
-                return f"const {value!r} {dtype}"
+                return f"const {value!r} {dtype.str}"
             case Load(buffer, index, mask, fill):
                 return f"load {self.of(buffer)} {len(index)} {mask is not None} {fill is not None} {parts}"
             case Apply(op, _, dtype):
-                return f"{op} {dtype} {parts}"
+                self.applied.add(op)
+                return f"{op} {dtype.str} {parts}"
 
     def statement(self, stmt: Stmt) -> None:
         parts = [self.expr(e) for e in expressions(stmt)]
@@ -242,7 +264,7 @@ class _KernelKey:
             case Block():
                 self.nested(stmt)
             case Let(var, _):
-                self.rows.append(f"let {self.of(var)} {var.dtype} {parts}")
+                self.rows.append(f"let {self.of(var)} {var.dtype.str} {parts}")
             case Alloc(buffer):
                 self.rows.append(f"alloc {self.of(buffer)} {buffer.type} {buffer.space.value}")
             case Store(buffer, _, _):

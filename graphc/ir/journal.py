@@ -48,12 +48,16 @@ class Journal:
     seconds: dict[str, float] = field(default_factory=dict)
     runs: list[PassRun] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    _within: float = 0.0
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the time of the block to the seconds of a stage."""
-        start = time.perf_counter()
+        """Add the time of the block to the seconds of a stage, without that of stages within it."""
+        start, before = time.perf_counter(), self._within
+        self._within = 0.0
         try:
             yield
         finally:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+            taken = time.perf_counter() - start
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + taken - self._within
+            self._within = before + taken

@@ -46,7 +46,10 @@ def reads(work: Work) -> list[Operand]:
 
 
 def writes(work: Work) -> list[Operand]:
-    return list(work.writes) if isinstance(work, Launch) else [work.node]
+    """Return the operands that work writes, in the order in which the kernel has them."""
+    if isinstance(work, Launch):
+        return [o for o in dict.fromkeys(work.operands) if o in work.writes]
+    return [work.node]
 
 
 def can_fail(work: Work) -> bool:

@@ -118,12 +118,12 @@ def _encoded(value: object, numbers: Mapping[Node, int]) -> Hashable:
     """Return a fact of a group with numbers for nodes."""
     if isinstance(value, Node):
         return "node", numbers[value]
+    if value is None or isinstance(value, int | str | GroupKind):
+        return value
     if isinstance(value, tuple | list):
-        return tuple([_encoded(v, numbers) for v in value])
+        return tuple([v if type(v) is int else _encoded(v, numbers) for v in value])
     if isinstance(value, Mapping):
         return frozenset([(_encoded(k, numbers), _encoded(v, numbers)) for k, v in value.items()])
     if isinstance(value, set | frozenset):
         return frozenset([_encoded(v, numbers) for v in value])
-    if value is None or isinstance(value, int | str | GroupKind):
-        return value
     raise InternalError(f"lower: a group says {value!r}, which an outline does not know")

@@ -7,6 +7,7 @@ most once in each, so the derivative with respect to one operand is again a cont
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,16 @@ def labels(*, spec: str) -> tuple[str, str, str]:
     return a, b, result
 
 
-def _infer(a: TensorType, b: TensorType, *, spec: str) -> TensorType:
+@lru_cache(maxsize=4096)
+def _checked_labels(spec: str) -> tuple[str, str, str]:
     parts = labels(spec=spec)
     if any(len(set(p)) != len(p) for p in parts) or any(sum(c in p for p in parts) < 2 for c in set("".join(parts))):
         raise ArgumentError(f"contract: {spec!r} must have each label in two or three parts, once in each")
+    return parts
+
+
+def _infer(a: TensorType, b: TensorType, *, spec: str) -> TensorType:
+    parts = _checked_labels(spec)
     if a.dtype != b.dtype or a.dtype.kind not in NUMBERS:
         raise DTypeError(f"contract: operands must have one numeric dtype, got {a} and {b}")
     sizes: dict[str, Size] = {}

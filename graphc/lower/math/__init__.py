@@ -22,7 +22,8 @@ multiplied as integers, so that huge arguments cost the same as small ones and a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from graphc.ir.loops import Function, Var
 from graphc.ir.types import FLOAT32, FLOAT64
@@ -48,9 +49,34 @@ _DEFINITIONS: dict[str, Callable[..., Term]] = {
     "erfc": erfc, "erfcx": erfcx, "hypot": hypot,
 }  # fmt: skip
 
-FUNCTIONS: dict[tuple[str, DType], Function] = {
-    (name, dtype): _function(name, definition, "xy" if name in BINARY else "x", dtype)
-    for name, definition in _DEFINITIONS.items()
-    for dtype in (FLOAT32, FLOAT64)
-}
+
+class _Functions(Mapping[tuple[str, DType], Function]):
+    """Functions, each made when it is first needed: a program needs few."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, DType], Function | None] = {
+            (name, dtype): None for name in _DEFINITIONS for dtype in (FLOAT32, FLOAT64)
+        }
+
+    def __getitem__(self, key: tuple[str, DType]) -> Function:
+        found = self._made[key]
+        if found is None:
+            name, dtype = key
+            found = self._made[key] = _function(name, _DEFINITIONS[name], "xy" if name in BINARY else "x", dtype)
+        return found
+
+    def __iter__(self) -> Iterator[tuple[str, DType]]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._made
+
+    def get(self, key: tuple[str, DType], default: Any = None) -> Any:
+        return self[key] if key in self._made else default
+
+
+FUNCTIONS: Mapping[tuple[str, DType], Function] = _Functions()
 """By name of the scalar operation and dtype; operations that are missing fall back to the C library."""
