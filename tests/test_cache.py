@@ -140,21 +140,20 @@ def test_each_fact_of_the_machine_counts_but_its_clock() -> None:
         assert (changed == key) == (field.name == "clock"), field.name
     assert object_key("other", "name", MACHINE) != key
     assert object_key("code", "other", MACHINE) != key
+    assert object_key("code", "name", MACHINE, jit.LEVEL + 1) != key
 
 
-@pytest.mark.parametrize("version", ["llvm", "numpy", "sources", "level"])
+@pytest.mark.parametrize("version", ["llvm", "numpy", "sources"])
 def test_each_fact_of_the_compiler_counts(version: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     key = object_key("code", "name", MACHINE)
     if version == "llvm":
         monkeypatch.setattr(llvm, "version", lambda: "llvm 99")
     elif version == "numpy":
         monkeypatch.setattr(toolchain.np, "__version__", "99")
-    elif version == "sources":
+    else:
         (tmp_path / "changed.py").write_text("")
         monkeypatch.setattr(toolchain, "_imported", time.time() + 10)
         monkeypatch.setattr(toolchain, "_PACKAGE", str(tmp_path))
-    else:
-        monkeypatch.setattr(jit, "LEVEL", 3)
     toolchain.toolchain.cache_clear()
     try:
         other = object_key("code", "name", MACHINE)
