@@ -219,12 +219,16 @@ class Cumulative(Opaque):
     combine: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
 class Ordering(Opaque):
-    """The first `count` elements along the last axis in stable order, or where they come from if integers result.
+    """The first `count` elements along the last axis in stable order, or where they come from if it `gives_places`.
 
     NaN is larger than any number; all NaNs are equal, and so are zeros of both signs. With `descending` the larger come
     first, equal ones still in the order in which they stand.
     """
+
+    _: KW_ONLY
+    gives_places: bool
 
 
 @dataclass(frozen=True, eq=False)

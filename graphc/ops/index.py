@@ -221,7 +221,7 @@ def in_range(index: Node, size: Size) -> bool:
     source = source_of(index)
     while source.op is gather:
         source = source_of(source.inputs[0])
-    if isinstance(source.op, Ordering):
+    if isinstance(source.op, Ordering) and source.op.gives_places:
         return bool(source.inputs[0].shape[-1] == size)
     if isinstance(size, Dim):
         return source.op is iota and source.shape[source.attrs["axis"]] == size

@@ -19,7 +19,7 @@ from graphc.ops.elementwise import ANY, iota
 from graphc.ops.index import scatter
 
 
-def _ordering(name: str, reference: Callable[..., Any], vjp: Vjp, dtype: np.dtype[Any] | None, doc: str) -> Ordering:
+def _ordering(name: str, reference: Callable[..., Any], vjp: Vjp, *, gives_places: bool, doc: str) -> Ordering:
     def infer(x: TensorType, *, descending: bool, count: Size) -> TensorType:
         if x.dtype.kind not in ANY:
             raise DTypeError(f"{name}: does not take {x.dtype.name}, got {x}")
@@ -28,9 +28,9 @@ def _ordering(name: str, reference: Callable[..., Any], vjp: Vjp, dtype: np.dtyp
         length = x.shape[-1]
         if isinstance(count, int) and isinstance(length, int) and not 0 <= count <= length:
             raise ShapeError(f"{name}: count must be in [0, {length}] for {x}, got {count}")
-        return TensorType(dtype or x.dtype, (*x.shape[:-1], count))
+        return TensorType(INT64 if gives_places else x.dtype, (*x.shape[:-1], count))
 
-    return Ordering(name, infer=infer, reference=reference, vjp=vjp, doc=doc)
+    return Ordering(name, infer=infer, reference=reference, vjp=vjp, doc=doc, gives_places=gives_places)
 
 
 def _reference_argsort(x: Any, *, descending: bool, count: int) -> Any:
@@ -57,14 +57,14 @@ sort: Ordering = _ordering(
     "sort",
     _reference_sort,
     (_vjp_sort,),
-    None,
+    gives_places=False,
     doc="The first `count` elements of the last axis in order; the cotangent goes where each came from.",
 )
 argsort: Ordering = _ordering(
     "argsort",
     _reference_argsort,
     ZERO_DERIVATIVE,
-    INT64,
+    gives_places=True,
     doc="Where the first `count` elements of the last axis in order come from.",
 )
 

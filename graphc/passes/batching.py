@@ -6,7 +6,7 @@ import string
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from graphc.ir.graph import Contraction, Cumulative, Elementwise, Graph, Node, Op, Reduction
+from graphc.ir.graph import Contraction, Cumulative, Elementwise, Graph, Node, Op, Ordering, Reduction
 from graphc.ops.dot import contract
 from graphc.ops.reduce import sum as reduce_sum
 from graphc.ops.shape import broadcast, embed, reshape, slice_, transpose
@@ -33,7 +33,7 @@ VIEWS: dict[Op, Callable[[Attrs, int], dict[str, Any]]] = {
 
 def can_batch(node: Node) -> bool:
     """Whether `batched` knows how to compute an op for all steps at once."""
-    return isinstance(node.op, Elementwise | Reduction | Contraction | Cumulative) or node.op in VIEWS
+    return isinstance(node.op, Elementwise | Reduction | Contraction | Cumulative | Ordering) or node.op in VIEWS
 
 
 def batched(body: Graph, roots: Iterable[Node], known: Mapping[Node, Value], length: int) -> dict[Node, Value]:
@@ -72,6 +72,8 @@ def _for_all(node: Node, inputs: list[Value], length: int) -> Node:
     if isinstance(op, Cumulative):
         operands = [stacked(v, length) for v in inputs]
         return _node(op, operands, {**attrs, "axis": attrs["axis"] + 1}, node)
+    if isinstance(op, Ordering):
+        return _node(op, _plain(inputs), attrs, node)
     if isinstance(op, Contraction):
         (a, b), label = _labelled(attrs["spec"], inputs)
         return _node(op, _plain(inputs), {"spec": f"{a},{b}->{label}{attrs['spec'].split('->')[1]}"}, node)

@@ -6,7 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from graphc.ir.graph import Node, Ordering
 from graphc.ir.loops import Apply, Expr, apply, const
+
+
+def gives_places(node: Node) -> bool:
+    """Tell whether a node asks where elements come from, not for themselves."""
+    return isinstance(node.op, Ordering) and node.op.gives_places
 
 
 def word_type(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -42,7 +42,7 @@ from graphc.ir.loops import (
     const,
 )
 from graphc.ir.types import INT64, TensorType
-from graphc.lower.order.keys import bits_of, element_of, key_of, word_type
+from graphc.lower.order.keys import bits_of, element_of, gives_places, key_of, word_type
 from graphc.lower.work import Launch, Operand, Temporary
 
 INT32 = np.dtype("int32")
@@ -123,7 +123,7 @@ def order_by_digits(node: Node, name: str, source: Buffer, output: Buffer) -> La
 
 class _Radix:
     def __init__(self, node: Node, source: Buffer, output: Buffer) -> None:
-        self.elements = Elements(source.type.dtype, node.attrs["descending"], node.op.name == "argsort")
+        self.elements = Elements(source.type.dtype, node.attrs["descending"], gives_places(node))
         self.source, self.output = source, output
         self.rows, self.length = source.shape
         self.count = output.shape[1]

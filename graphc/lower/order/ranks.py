@@ -34,7 +34,7 @@ from graphc.ir.loops import (
     const,
 )
 from graphc.ir.types import INT64, TensorType
-from graphc.lower.order.keys import bits_of, key_of, word_type
+from graphc.lower.order.keys import bits_of, gives_places, key_of, word_type
 
 BLOCKS = 8
 """Parts of a row that each have loops of their own."""
@@ -44,7 +44,7 @@ def order_by_rank(node: Node, source: Buffer, output: Buffer, lanes: int) -> Stm
     """Return the kernel's body that orders rows; `source` and `output` are matrices."""
     rows, length = source.shape
     dtype, count = source.type.dtype, output.shape[1]
-    descending, gives_places = node.attrs["descending"], node.op.name == "argsort"
+    descending, asks_places = node.attrs["descending"], gives_places(node)
     word = word_type(dtype)
     number = word if length <= np.iinfo(word).max else np.dtype("int16")
     keys = Buffer("keys", TensorType(word, (length,)), Space.STACK)
@@ -75,7 +75,7 @@ def order_by_rank(node: Node, source: Buffer, output: Buffer, lanes: int) -> Stm
         def place(lane: Expr) -> Stmt:
             found = Var("place")
             at = add(lane, const(start))
-            value = at if gives_places else Load(source, (row, at))
+            value = at if asks_places else Load(source, (row, at))
             store: Stmt = Store(output, (row, found), value)
             if count < length:
                 store = If(apply("lt", found, const(count)), store)

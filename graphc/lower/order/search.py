@@ -49,10 +49,11 @@ def lower_search(node: Node, name: str) -> Launch:
         place, value = add(start, j), Var("value", source.type.dtype)
         code: list[Stmt] = [Let(value, Load(source, (place,)))]
         found: Expr = const(0)
-        for bit in reversed(range(int(given.shape[0]).bit_length())):
+        for half in _halves(int(given.shape[0])):
             beyond, new = Var("beyond"), Var("found")
-            code.append(Let(beyond, add(found, const(1 << bit))))
-            code.append(Let(new, apply("select", _may_pass(table, beyond, value, node), beyond, found)))
+            code.append(Let(beyond, add(found, const(half))))
+            before = _comes_before(Load(table, (add(beyond, const(-1)),)), value, or_equal=node.attrs["right"])
+            code.append(Let(new, apply("select", before, beyond, found)))
             found = new
         return For(j, size, block(*code, Store(output, (place,), found)), VECTOR)
 
@@ -67,11 +68,13 @@ def lower_search(node: Node, name: str) -> Launch:
     return Launch(kernel, (source_of(given), source_of(values), node), frozenset((node,)))
 
 
-def _may_pass(table: Buffer, beyond: Expr, value: Expr, node: Node) -> Expr:
-    """Return whether at least `beyond` elements of the table come before a value."""
-    inside = apply("le", beyond, const(table.shape[0]))
-    element = Load(table, (add(beyond, const(-1)),), inside, const(0, table.type.dtype))
-    return apply("and", inside, _comes_before(element, value, or_equal=node.attrs["right"]))
+def _halves(size: int) -> list[int]:
+    """Return by how much each step may move: half of what is left, and at the end the last element."""
+    steps = [1] if size else []
+    while size > 1:
+        steps.insert(-1, size // 2)
+        size -= size // 2
+    return steps
 
 
 def _comes_before(a: Expr, b: Expr, *, or_equal: bool) -> Expr:
