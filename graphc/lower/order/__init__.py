@@ -16,8 +16,11 @@ from graphc.lower.order.selection import can_select, select_first
 from graphc.lower.work import Launch
 from graphc.target import Target
 
-RANK_VECTORS = 8
-"""Rows up to so many vectors of keys are ordered by rank."""
+RANK_VECTORS = 3
+"""Vectors of keys in a row, for each byte of a key, up to which counting is quicker than a pass for each byte."""
+
+RANK_SIZES = 32
+"""Elements, for each byte of a key, up to which it is at least quicker than to begin: to clear and sum up counts."""
 
 LONGEST = (1 << 31) - 1
 """Elements of the longest row: places are numbers of 32 bits."""
@@ -35,7 +38,7 @@ def lower_ordering(node: Node, name: str, target: Target) -> list[Launch]:
     source = Buffer("x", TensorType(x.dtype, (rows, length)))
     output = Buffer("out", TensorType(node.dtype, (rows, int(node.shape[-1]))))
     lanes = target.lanes(x.dtype.itemsize)
-    if length <= RANK_VECTORS * lanes:
+    if length <= x.dtype.itemsize * min(RANK_VECTORS * lanes, RANK_SIZES):
         body = order_by_rank(node, source, output, lanes)
     elif can_select(length, output.shape[1], x.dtype):
         body = select_first(node, source, output)

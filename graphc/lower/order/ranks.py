@@ -54,6 +54,11 @@ def order_by_rank(node: Node, source: Buffer, output: Buffer, lanes: int) -> Stm
     def key_at(j: Expr) -> Stmt:
         return Store(keys, (j,), key_of(bits_of(Load(source, (row, j))), dtype, descending))
 
+    def among(other: Expr, own: Expr, j: Expr, lane: Expr) -> Expr:
+        """Return whether the j-th element of a part comes before the one of a lane."""
+        earlier = apply("lt", *[e if e.dtype == number else Apply("cast", (e,), number) for e in (j, lane)])
+        return apply("or", apply("lt", other, own), apply("and", apply("le", other, own), earlier))
+
     def part(start: int, size: int) -> list[Stmt]:
         rank = Buffer(f"rank{start}", TensorType(number, (size,)), Space.REGISTER)
         one = const(1, number)
@@ -85,7 +90,7 @@ def order_by_rank(node: Node, source: Buffer, output: Buffer, lanes: int) -> Stm
             Alloc(rank),
             _across(size, lambda lane: Store(rank, (lane,), const(0, number))),
             *count_over(0, start, lambda other, own, j, lane: apply("le", other, own)),
-            *count_over(start, size, _before_among),
+            *count_over(start, size, among),
             *count_over(start + size, length - start - size, lambda other, own, j, lane: apply("lt", other, own)),
             _across(size, place),
         ]
@@ -93,12 +98,6 @@ def order_by_rank(node: Node, source: Buffer, output: Buffer, lanes: int) -> Stm
     parts = [s for start in range(0, length, width) for s in part(start, min(width, length - start))]
     body = block(Alloc(keys), _across(length, key_at), *parts)
     return For(row, rows, body, PARALLEL)
-
-
-def _before_among(other: Expr, own: Expr, j: Expr, lane: Expr) -> Expr:
-    """Return whether the j-th element of a part comes before the one of a lane."""
-    earlier = apply("lt", j, lane)
-    return apply("or", apply("lt", other, own), apply("and", apply("le", other, own), earlier))
 
 
 def _across(size: int, build: Callable[[Expr], Stmt]) -> Stmt:
