@@ -20,7 +20,7 @@ from graphc.ir.index import (
     source_position,
     trace,
 )
-from graphc.ir.loops import PARALLEL, SERIAL, For, Stmt, Var
+from graphc.ir.loops import PARALLEL, SERIAL, Const, Expr, For, Stmt, Var, apply
 from graphc.lower.operands import place
 
 BLOCKS = (1024, 256, 64)
@@ -152,22 +152,22 @@ def block_of(extent: int) -> int:
 
 
 class Around:
-    """Loops around a body, the outer ones as one PARALLEL loop of iterations enough to be shared out evenly.
-
-    `indices` is where each of the loops stands.
+    """Loops around a body, the outer ones (of the first `most`) as one PARALLEL loop of iterations enough to be shared
+    out evenly. `indices` is where each of the loops stands.
     """
 
-    def __init__(self, extents: Sequence[int], name: str = "i") -> None:
+    def __init__(self, extents: Sequence[int], name: str = "i", most: int | None = None) -> None:
         count, ways = 0, 1
-        while count < len(extents) and (ways < EVEN or extents[count] == 1):
+        while count < (len(extents) if most is None else most) and (ways < EVEN or extents[count] == 1):
             ways *= extents[count]
             count += 1
         shared, self.rest = Var(name), [(Var(f"{name}{k}"), n) for k, n in enumerate(extents[count:])]
         self.ways = (shared, ways) if count else None
         self.indices: list[Index] = []
-        index = Index.axis(shared, ways)
-        for extent in reversed(extents[:count]):
-            self.indices.insert(0, index % extent)
+        # An axis of one iteration would be left out: the code for one shall be that for many.
+        index = Index.axis(shared, max(ways, 2))
+        for k, extent in reversed(list(enumerate(extents[:count]))):
+            self.indices.insert(0, index % extent if k else index)
             index = index // extent
         self.indices += [Index.axis(var, n) for var, n in self.rest]
 
@@ -176,3 +176,25 @@ class Around:
         for var, extent in reversed(self.rest):
             body = For(var, extent, body, SERIAL)
         return body if self.ways is None else For(*self.ways, body, PARALLEL)
+
+
+class Cut:
+    """A loop cut into pieces of `side` and a rest, as one loop: `number` is where that loop stands."""
+
+    def __init__(self, extent: int, side: int) -> None:
+        self.whole, self.rest = divmod(extent, side)
+        self.side = side
+        self.count = self.whole + bool(self.rest)
+        self.number = Index({})
+
+    @property
+    def start(self) -> Index:
+        return self.number * self.side
+
+    def parts(self) -> list[tuple[int, Expr | None]]:
+        """Return the extents of pieces, and the condition under which the loop stands at such a one."""
+        if not self.whole or not self.rest:
+            return [(self.side if self.whole else self.rest, None)]
+        number = self.number.to_expr()
+        last = Const(self.whole)
+        return [(self.side, apply("lt", number, last)), (self.rest, apply("eq", number, last))]

@@ -19,14 +19,15 @@ from graphc.ir.groups import Group, GroupKind
 from graphc.ir.index import Index, Position, flatten, operands_met, source_of
 from graphc.ir.loops import (
     CHEAP,
-    PARALLEL,
     SERIAL,
+    UNROLL,
     VECTOR,
     Accumulate,
     Alloc,
     Buffer,
     Expr,
     For,
+    If,
     Kernel,
     Let,
     Load,
@@ -40,7 +41,18 @@ from graphc.ir.loops import (
 )
 from graphc.ir.types import TensorType
 from graphc.lower.aliasing import same_index
-from graphc.lower.axes import LoopAxis, Piece, Positions, accesses, axis_variables, block_of, merged, pieces
+from graphc.lower.axes import (
+    EVEN,
+    Around,
+    Cut,
+    LoopAxis,
+    Positions,
+    accesses,
+    axis_variables,
+    block_of,
+    merged,
+    pieces,
+)
 from graphc.lower.operands import Operands, place
 from graphc.lower.phases import Phase, plan
 from graphc.lower.work import Launch, Operand
@@ -59,13 +71,37 @@ def folds_columns(group: Group) -> bool:
 
 
 def _vector_axis(group: Group) -> int | None:
-    """Return the axis along which most of the memory is contiguous: the last that is read, or else written."""
+    """Return the axis along which most of the memory is contiguous: the last that is read, or else written. A narrow
+    one does not fill a vector: then it is a long one that is folded."""
     for node in group.nodes:
         if node in group.domain:
             present = [a for a in group.domain[node] if a is not None]
+            long = [a for a in present if a in group.reduced and group.space[a] >= MANY]
+            narrow = NARROW // 2 if _dear(group) else NARROW // 4
+            if long and present[-1] not in group.reduced and group.space[present[-1]] <= narrow:
+                return long[-1]
             if present:
                 return present[-1]
     return len(group.space) - 1 if group.space else None
+
+
+NARROW = 8
+"""Extent of an axis up to which vectors run along another one, if much is computed: elements so far apart are read by
+rows and shuffles, about as many of each as they are apart."""
+
+MANY = 64
+"""Extent from which an axis can be that other one."""
+
+WRITTEN_OUT = 16
+"""Dear operations in a row up to which they are written out for each of its elements."""
+
+Chunk = tuple[Index, list[tuple[Var, int]], int, "Expr | None"]
+"""Part of a loop: where it starts, the loops over others like it, its extent, and under what condition it is there."""
+
+
+def _dear(group: Group) -> list[Node]:
+    """Return the nodes that cost more than what they read."""
+    return [n for n in group.nodes if isinstance(n.op, Elementwise) and n.op.scalar not in CHEAP]
 
 
 class Nest:
@@ -76,6 +112,13 @@ class Nest:
         self.members = set(group.nodes)
         self.vector_axis = _vector_axis(group)
         self.outer, self.inner = self._loops()
+        # Rows that do not fill a vector are folded in lanes of their own, many rows at a time.
+        self.is_narrow = self._is_narrow()
+        # Cut into blocks is the loop over such rows, and that of a pointwise group if the others are short.
+        few = int(np.prod([loop.extent for loop in self.outer])) < EVEN
+        self.is_cut = self.is_narrow or (group.kind is GroupKind.POINTWISE and bool(self.inner) and few)
+        extent = self.outer[-1].extent if self.is_narrow else self.inner[-1].extent if self.inner else 1
+        self.cut = Cut(extent, block_of(extent))
         self.positions: dict[int, Index] = {}
         self.values: dict[Node, Expr] = {}
         self.saved: dict[Node, Buffer] = {}
@@ -96,6 +139,16 @@ class Nest:
             return loops[:-1], loops[-1:]
         return self._merge(kept), self._merge(folded)
 
+    def _is_narrow(self) -> bool:
+        group = self.group
+        if group.kind is not GroupKind.REDUCTION or not self.outer or self.vector_axis not in group.reduced:
+            return False
+        width = int(np.prod([loop.extent for loop in self.inner]))
+        dear = _dear(group)
+        functions = [n for n in dear if n.op.scalar not in ("div", "sqrt")]  # type: ignore[attr-defined]
+        narrow = NARROW if functions else NARROW // 2
+        return width <= narrow and self.outer[-1].extent >= MANY and width * len(dear) <= WRITTEN_OUT
+
     def _merge(self, axes: Sequence[int]) -> list[LoopAxis]:
         variables, positions = axis_variables(self.group.space)
         found = [index for _, index in accesses(self.group, positions, self._written)]
@@ -114,7 +167,8 @@ class Nest:
         is_cheap = not isinstance(node.op, Elementwise) or node.op.scalar in CHEAP
         if columns or is_cheap or size * node.dtype.itemsize > ROW_BYTES:
             return False
-        self.saved[node] = Buffer(f"row{len(self.saved)}", TensorType(node.dtype, (size,)), Space.STACK)
+        space = Space.REGISTER if self.is_narrow else Space.STACK
+        self.saved[node] = Buffer(f"row{len(self.saved)}", TensorType(node.dtype, (size,)), space)
         return True
 
     # Generating code.
@@ -123,20 +177,33 @@ class Nest:
         """Return the kernel."""
         group = self.group
         phases = plan(group, self._keep)
-        outer_vars = [Var(f"i{k}") for k in range(len(self.outer))]
-        for loop, var in zip(self.outer, outer_vars, strict=True):
-            self.positions.update(loop.positions(Index.axis(var, loop.extent)))
-        body = block(
-            *[Alloc(b) for b in self.saved.values()], *[s for k, p in enumerate(phases) for s in self._phase(k, p)]
-        )
-        for k, (loop, var) in reversed(list(enumerate(zip(self.outer, outer_vars, strict=True)))):
-            kind = self._outer_kind(k, loop)
-            body = For(var, loop.extent, body, kind)
-        body = block(*self._before(), body)
+        loops = self.outer[:-1] if self.is_narrow else self.outer
+        around = Around([*[loop.extent for loop in loops], *[self.cut.count] * self.is_cut], most=self._shareable())
+        for loop, index in zip(loops, around.indices, strict=False):
+            self.positions.update(loop.positions(index))
+        self.cut.number = around.indices[-1] if self.is_cut else Index({})
+        body = self._of_rows(phases) if self.is_narrow else self._of_row(phases)
+        body = block(*self._before(), around.body(body))
         operands = tuple(self.operands.buffers)
         kernel = Kernel(self.name, tuple(self.operands.buffers.values()), body)
         sites = tuple(self.operands.sites.found)
         return Launch(kernel, operands, frozenset(group.outputs), self._same_index(phases), sites, self._copied())
+
+    def _of_row(self, phases: Sequence[Phase]) -> Stmt:
+        code = [s for k, phase in enumerate(phases) for s in self._phase(k, phase)]
+        return block(*[Alloc(b) for b in self.saved.values()], *code)
+
+    def _of_rows(self, phases: Sequence[Phase]) -> Stmt:
+        """Return the loop over a block of rows, one in each lane."""
+        blocks: list[Stmt] = []
+        for size, here in self.cut.parts():
+            row = Var("r")
+            self.positions.update(self.outer[-1].positions(self.cut.start + Index.axis(row, size)))
+            self.values = {}
+            self.saved = {n: Buffer(b.name, b.type, b.space) for n, b in self.saved.items()}
+            rows = For(row, size, self._of_row(phases), VECTOR)
+            blocks.append(rows if here is None else If(here, rows))
+        return block(*blocks)
 
     def _before(self) -> list[Stmt]:
         """Return what comes before the loops."""
@@ -147,10 +214,11 @@ class Nest:
         return ()
 
     def _inner_kind(self, loop: LoopAxis) -> LoopKind:
-        return VECTOR
+        return UNROLL if self.is_narrow else VECTOR
 
-    def _outer_kind(self, k: int, loop: LoopAxis) -> LoopKind:
-        return SERIAL if k else PARALLEL
+    def _shareable(self) -> int | None:
+        """Return how many of the outer loops may run in any order, None for all."""
+        return None
 
     def _same_index(self, phases: Sequence[Phase]) -> frozenset[Operand]:
         """Return the operands that a result may replace."""
@@ -192,30 +260,31 @@ class Nest:
             index = Index.axis(var, loop.extent)
             positions.update(loop.positions(index))
             row = row * loop.extent + index
-        chunks = self._chunks(last, accumulators)
         body: list[Stmt] = []
-        for start, chunk_loops, extent in chunks:
+        for start, chunk_loops, extent, here in self._chunks(last, accumulators):
             var = Var("j")
             index = start + Index.axis(var, extent)
             found = {**positions, **last.positions(index)}
             sweep = block(*self._sweep(phase, accumulators, found, row * last.extent + index))
             inner: Stmt = For(var, extent, sweep, self._inner_kind(last))
             for chunk_var, count in chunk_loops:
-                inner = For(chunk_var, count, inner, SERIAL if accumulators else PARALLEL)
-            body.append(inner)
+                inner = For(chunk_var, count, inner, SERIAL)
+            body.append(inner if here is None else If(here, inner))
         nest = block(*body)
         for loop, var in reversed(list(zip(before, outer_vars, strict=True))):
-            nest = For(var, loop.extent, nest, SERIAL)
+            nest = For(var, loop.extent, nest, UNROLL if self.is_narrow else SERIAL)
         return [nest]
 
-    def _chunks(self, loop: LoopAxis, accumulators: dict[Node, Buffer]) -> list[Piece]:
-        """Split a long sum into chunks, a flat pointwise loop into blocks."""
-        if self.group.kind is GroupKind.POINTWISE and not self.outer:
-            return pieces(loop.extent, block_of(loop.extent), "b")
+    def _chunks(
+        self, loop: LoopAxis, accumulators: dict[Node, Buffer]
+    ) -> list[tuple[Index, list[tuple[Var, int]], int, Expr | None]]:
+        """Return the chunks of a long sum, the block of a pointwise loop, and under what condition each is there."""
+        if self.is_cut and not self.is_narrow:
+            return [(self.cut.start, [], size, here) for size, here in self.cut.parts()]
         sums = any(n.op.name == "sum" and n.dtype.kind == "f" for n in accumulators)
         if not sums or loop.extent < 2 * SUM_CHUNK:
-            return [(Index({}), [], loop.extent)]
-        return pieces(loop.extent, SUM_CHUNK, "chunk")
+            return [(Index({}), [], loop.extent, None)]
+        return [(*piece, None) for piece in pieces(loop.extent, SUM_CHUNK, "chunk")]
 
     def _sweep(
         self, phase: Phase, accumulators: dict[Node, Buffer], positions: dict[int, Index], row: Index

@@ -62,8 +62,9 @@ class _Scatter(Nest):
 
     # Loops.
 
-    def _outer_kind(self, k: int, loop: LoopAxis) -> LoopKind:
-        return PARALLEL if k == 0 and self.ordered.isdisjoint(loop.axes) else SERIAL
+    def _shareable(self) -> int:
+        kept = [not self.ordered.isdisjoint(loop.axes) for loop in self.outer]
+        return [*kept, True].index(True)
 
     def _inner_kind(self, loop: LoopAxis) -> LoopKind:
         return VECTOR if self.ordered.isdisjoint(loop.axes) else SERIAL

@@ -28,7 +28,6 @@ from graphc.ir.loops import (
     VECTOR,
     Alloc,
     Buffer,
-    Const,
     Expr,
     For,
     If,
@@ -42,7 +41,7 @@ from graphc.ir.loops import (
     block,
 )
 from graphc.ir.types import TensorType
-from graphc.lower.axes import Around, LoopAxis, reads_met
+from graphc.lower.axes import Around, Cut, LoopAxis, reads_met
 from graphc.lower.nest import Nest
 from graphc.lower.phases import Phase, plan
 from graphc.lower.work import Launch
@@ -98,7 +97,7 @@ class _Transposed(Nest):
         phases = plan(self.group, self._keep)
         others = [loop for k, loop in enumerate(self.outer) if k != self.rows]
         u, v = self.outer[self.rows], self.inner[0]
-        across, down = _Cut(u.extent, self.side), _Cut(v.extent, self.side)
+        across, down = Cut(u.extent, self.side), Cut(v.extent, self.side)
         around = Around([*[loop.extent for loop in others], across.count, down.count])
         *outside, across.number, down.number = around.indices
         for loop, index in zip(others, outside, strict=True):
@@ -160,28 +159,6 @@ class _Transposed(Nest):
                 self.operands.last_read[source] = 0
                 return known
         return super()._operand(operand, position)
-
-
-class _Cut:
-    """A loop cut into squares of `side` and a rest, as one loop: `number` is where that loop stands."""
-
-    def __init__(self, extent: int, side: int) -> None:
-        self.whole, self.rest = divmod(extent, side)
-        self.side = side
-        self.count = self.whole + bool(self.rest)
-        self.number = Index({})
-
-    @property
-    def start(self) -> Index:
-        return self.number * self.side
-
-    def parts(self) -> list[tuple[int, Expr | None]]:
-        """Return the extents of squares, and the condition under which the loop stands at such a one."""
-        if not self.whole or not self.rest:
-            return [(self.side if self.whole else self.rest, None)]
-        number = self.number.to_expr()
-        last = Const(self.whole)
-        return [(self.side, apply("lt", number, last)), (self.rest, apply("eq", number, last))]
 
 
 def _is_cheap(node: Node) -> bool:
