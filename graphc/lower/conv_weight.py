@@ -4,22 +4,23 @@ Each element is a dot product over all positions of all images: of a channel of 
 image seen through one tap. Both are laid out in rows of one pitch, the cotangent with zeros between its rows, so that
 for every tap the positions of an image are one contiguous run of both:
 
-    for each group, tile of channels of the cotangent (and range of channels of the image):
-        for each chunk of images: for each tile of channels of the image and taps:
-            acc[o, (c, tap), lane] = 0
-            for each run, a vector at a time: acc[o, (c, tap)] += cotangent[o] * plane[c][... + offset of tap]
-            sums[o, c, tap] += the lanes of acc
-        store epilogue(sums)
+    for each group, tile of channels of the cotangent, range of channels of the image:
+        sums[o, c, tap, lane] = 0
+        for each chunk of the positions: for each tile of channels of the image and taps:
+            acc = sums[o, c, tap]
+            for each run, a vector at a time: acc[o, c, tap] += cotangent[o] * plane[c][... + offset of tap]
+            sums[o, c, tap] = acc
+        store epilogue(sums, added up over lanes)
 
-A chunk is as many images as keep the channels of the cotangent in the first cache. The order of the sum follows from
-the shapes alone.
+A chunk is as much as keeps what a tile reads in the first cache: several images, or part of one. The order of the sum
+follows from the shapes and the target alone.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from graphc.ir.graph import Convolution
@@ -34,6 +35,7 @@ from graphc.ir.loops import (
     Alloc,
     Apply,
     Buffer,
+    Const,
     Expr,
     For,
     Kernel,
@@ -54,15 +56,17 @@ from graphc.lower.strides import Strided, strided
 from graphc.lower.work import Launch, Temporary
 from graphc.target import Target
 
-SUMS_BYTES = 64 << 10
-"""Sums of one iteration at most: they lie on the stack."""
+SUMS_BYTES = 128 << 10
+"""Sums of one iteration at most, as vectors: they lie on the stack and stay in the second-level cache."""
 
+MOST_LANES = 16
+"""Lanes of sums at most: they are added up by squares of vectors."""
 
 MOST_TAPS = 8
 """Taps in a row of one tile at most."""
 
-REDUCE = 12
-"""Cycles to add up the lanes of a vector."""
+CARRY = 2.0
+"""Cycles to load and to store a sum."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class _Weight:
         self.operands = Operands()
         self.epilogue = Epilogue(group, self.operands)
         self.dtype = hero.dtype
-        self.lanes = target.lanes(self.dtype.itemsize)
+        self.lanes = min(MOST_LANES, target.lanes(self.dtype.itemsize))
+        self.vector_bytes = self.lanes * self.dtype.itemsize
         self.before: list[Launch] = []
         image, cotangent = hero.inputs
         self.sources = strided(image), strided(cotangent)
@@ -101,14 +106,24 @@ class _Weight:
         axes = [axis_of(parts, k, image.shape[2 + k], stride[k]) for k in range(2)]
         plain = Planes(axes[0], axes[1])
         pitch = max(plain.pitch, columns)
-        # Whole vectors of a run, the last of which may go on behind the last row.
-        run = (rows - 1) * pitch + columns
-        self.steps = -(-run // self.lanes)
-        slack = self.steps * self.lanes - run
-        self.planes = Planes(axes[0], axes[1], slack, pitch)
-        self.cotangents = Planes(Axis(rows, 1, 0, rows - 1), Axis(columns, 1, 0, columns - 1), slack, pitch)
         down, across = parts[0].runs
         self.down, self.across = down, [piece for run in across for piece in _pieces(run)]
+        # Whole vectors of a run, the last of which may go on behind the last row, in equal chunks.
+        run = (rows - 1) * pitch + columns
+        self.steps = -(-run // self.lanes)
+        self.range = self._range()
+        self.tile = self._tile(self.range)
+        most = max(
+            1, self.target.l1_bytes * 3 // 4 // ((self.tile.outputs + max(self.tile.inputs)) * self.vector_bytes)
+        )
+        self.together = next(
+            d for d in range(self.images, 0, -1) if self.images % d == 0 and d * self.steps <= max(most, self.steps)
+        )
+        self.blocks = -(-self.steps // most) if self.together == 1 else 1
+        self.steps = -(-self.steps // self.blocks)
+        slack = self.steps * self.blocks * self.lanes - run
+        self.planes = Planes(axes[0], axes[1], slack, pitch)
+        self.cotangents = Planes(Axis(rows, 1, 0, rows - 1), Axis(columns, 1, 0, columns - 1), slack, pitch)
 
     def launches(self) -> list[Launch]:
         """Return the kernels, those that lay the operands out first."""
@@ -131,13 +146,13 @@ class _Weight:
 
     def _is_local(self) -> bool:
         size = self.depth * self.planes.count * self.planes.size + self.channels * self.cotangents.size
-        sums = self.channels * self.depth * self._taps
-        fits = size * self.dtype.itemsize <= self.target.l2_bytes // 8 and sums * self.dtype.itemsize <= SUMS_BYTES
-        return bool(self.groups >= WAYS and fits)
+        sums = self.channels * self.depth * self._taps * self.vector_bytes
+        fits = size * self.dtype.itemsize <= self.target.l2_bytes // 8 and sums <= SUMS_BYTES
+        return bool(self.groups >= WAYS and fits and self.range == self.depth)
 
     def _each_group(self) -> Stmt:
         """Share out groups: each lays out one image after the other and adds up."""
-        tile = self._tile(self.depth)
+        tile = self.tile
         var, image = Var("g"), Var("n")
         g, n = Index.axis(var, self.groups), Index.axis(image, self.images)
         code: list[Stmt] = []
@@ -152,20 +167,18 @@ class _Weight:
             code.append(Alloc(buffer))
             fills.append(For(channel, count, fill, SERIAL))
             places.append(_Place(buffer, 0, step, Index({})))
-        sums = Buffer("sums", TensorType(self.dtype, (self.channels, self.depth * self._taps)), Space.STACK)
-        stack = Var("stack")
+        sums = self._sums(self.channels)
+        stack, chunk = Var("stack"), Var("block")
         stacks = self.channels // tile.outputs
         m = Index.axis(stack, stacks) * tile.outputs
-        add = self._add_chunk(tile, places, m, Index({}), self.depth, n, 1, sums, m)
-        code += [Alloc(sums), _clear(sums)]
-        code.append(For(image, self.images, block(*fills, For(stack, stacks, add, SERIAL)), SERIAL))
-        code.append(self._finish(sums, g, Index({}), Index({}), self.depth))
-        return For(var, self.groups, block(*code), PARALLEL)
+        add = self._add_chunk(places, m, Index({}), (n, Index.axis(chunk, self.blocks)), 1, sums, m)
+        tiles = For(chunk, self.blocks, For(stack, stacks, add, SERIAL), SERIAL)
+        code += [Alloc(sums), _clear(sums), For(image, self.images, block(*fills, tiles), SERIAL)]
+        return For(var, self.groups, block(*code, self._finish(sums, g, Index({}), Index({}), self.channels)), PARALLEL)
 
     def _shared_out(self) -> Stmt:
         """Share out groups, tiles of channels of the cotangent and ranges of channels of the image."""
-        depth = self._range()
-        tile = self._tile(depth)
+        depth, tile = self.range, self.tile
         ranges, stacks = self.depth // depth, self.channels // tile.outputs
         var, total = Var("part"), self.groups * stacks * ranges
         each = Index.axis(var, total)
@@ -177,17 +190,18 @@ class _Weight:
                 (self.sources[1], self.cotangents, self.channels * self.groups, g * self.channels),
             )
         ]
-        sums = Buffer("sums", TensorType(self.dtype, (tile.outputs, depth * self._taps)), Space.STACK)
-        together = self._chunk(tile)
-        chunk, chunks = Var("chunk"), self.images // together
-        first = Index.axis(chunk, chunks) * together
-        add = self._add_chunk(tile, places, m, c, depth, first, together, sums, Index({}))
-        return For(
-            var,
-            total,
-            block(Alloc(sums), _clear(sums), For(chunk, chunks, add, SERIAL), self._finish(sums, g, m, c, depth)),
-            PARALLEL,
-        )
+        sums = self._sums(tile.outputs)
+        chunk, chunks = Var("chunk"), self.images // self.together * self.blocks
+        at = Index.axis(chunk, chunks)
+        start = (at // self.blocks * self.together, at % self.blocks)
+        add = self._add_chunk(places, m, c, start, self.together, sums, Index({}))
+        code = block(Alloc(sums), _clear(sums), For(chunk, chunks, add, SERIAL))
+        return For(var, total, block(code, self._finish(sums, g, m, c, tile.outputs)), PARALLEL)
+
+    def _sums(self, outputs: int) -> Buffer:
+        """Return an array of one vector for each sum, and some more to fill squares of vectors."""
+        lines = -(-outputs * self.range * self._taps // self.lanes) * self.lanes
+        return Buffer("sums", TensorType(self.dtype, (lines, self.lanes)), Space.STACK)
 
     def _lay_out(self, source: Strided, planes: Planes, channels: int, base: Index) -> _Place:
         """Lay an operand out in an array of its own."""
@@ -208,17 +222,10 @@ class _Weight:
         for WAYS iterations, if there are so many."""
         fitting = [
             d for d in range(self.depth, 0, -1)
-            if self.depth % d == 0 and d * self._taps * 4 * self.dtype.itemsize <= SUMS_BYTES
+            if self.depth % d == 0 and d * self._taps * 4 * self.vector_bytes <= SUMS_BYTES
         ] or [1]  # fmt: skip
         ways = self.groups * max(1, self.channels // 4)
         return next((d for d in fitting if ways * (self.depth // d) >= WAYS), fitting[-1])
-
-    def _chunk(self, tile: Tile) -> int:
-        """Return how many images are taken together."""
-        one = tile.outputs * self.cotangents.size * self.dtype.itemsize
-        return next(
-            d for d in range(self.images, 0, -1) if self.images % d == 0 and (d == 1 or d * one <= self.target.l1_bytes)
-        )
 
     # Tiles.
 
@@ -245,114 +252,102 @@ class _Weight:
                 columns = c * run.count * (down.count if rows else 1)
                 step = max(outputs * columns / 2, (outputs + columns) / 2, 4.0) + 0.15 * (outputs + columns)
                 tiles = depth / c * (1 if rows else down.count) / outputs
-                cost += tiles * (self.images * self.steps * step + REDUCE * outputs * columns)
+                cost += tiles * (self.images * self.steps * step + CARRY * outputs * columns)
             if best is None or cost < best[0]:
                 best = cost, Tile(outputs, tuple(inputs), rows)
         assert best is not None
         return best[1]
 
     def _add_chunk(
-        self, tile: Tile, places: Sequence[_Place], m: Index, c: Index, depth: int, first: Index, images: int,
-        sums: Buffer, row: Index,
+        self, places: Sequence[_Place], m: Index, c: Index, start: tuple[Index, Index], images: int, sums: Buffer,
+        row: Index,
     ) -> Stmt:  # fmt: skip
-        """Return the loops that add what `images` images from `first` on give to all sums of some channels."""
+        """Return the loops that add what a chunk, which begins at an image and a block of it, gives to all sums."""
         code: list[Stmt] = []
-        for (inputs, across), down in itertools.product(zip(tile.inputs, self.across, strict=True), self.down):
+        for (inputs, across), down in itertools.product(zip(self.tile.inputs, self.across, strict=True), self.down):
             channel, y = Var("c"), Var("y")
-            tiles = depth // inputs
+            tiles = self.range // inputs
             own = Index.axis(channel, tiles) * inputs
-            rows, outer = (down.count, 1) if tile.rows else (1, down.count)
+            rows, outer = (down.count, 1) if self.tile.rows else (1, down.count)
             a = Index.axis(y, outer)
-            dots = self._dots(tile.outputs, inputs, rows, a, down, across, places, m, c, own, first, images, sums, row)
+            dots = self._dots(inputs, rows, a, down, across, places, m, c, own, start, images, sums, row)
             code.append(For(channel, tiles, For(y, outer, dots, SERIAL), SERIAL))
         return block(*code)
 
     def _dots(
-        self, outputs: int, inputs: int, rows: int, a: Index, down: Run, across: Run, places: Sequence[_Place],
-        m: Index, c: Index, own: Index, first: Index, images: int, sums: Buffer, row: Index,
+        self, inputs: int, rows: int, a: Index, down: Run, across: Run, places: Sequence[_Place], m: Index, c: Index,
+        own: Index, start: tuple[Index, Index], images: int, sums: Buffer, row: Index,
     ) -> Stmt:  # fmt: skip
-        """Return one tile of dot products: `outputs` channels by `inputs` channels and some taps."""
-        planes, lanes = self.planes, self.lanes
+        """Return one tile of dot products: a tile's channels by `inputs` channels and some taps."""
+        planes, lanes, outputs = self.planes, self.lanes, self.tile.outputs
         columns = inputs * rows * across.count
         acc = Buffer("acc", TensorType(self.dtype, (outputs * columns, lanes)), Space.REGISTER)
         image, step = Var("n"), Var("f")
-        n, start = first + Index.axis(image, images), Index.axis(step, self.steps) * lanes
+        n = start[0] + Index.axis(image, images)
+        first = (start[1] * self.steps + Index.axis(step, self.steps)) * lanes
         plane = planes.plane(down.phase, across.phase)
 
-        def each(body: object) -> Stmt:
+        def each(body: Callable[[Var, Var, Var, Var, Var], Stmt]) -> Stmt:
             o, i, r, x, j = (Var(name) for name in ("o", "i", "r", "x", "j"))
-            inner: Stmt = For(j, lanes, block(*body(o, i, r, x, j)), VECTOR)  # type: ignore[operator]
+            inner: Stmt = For(j, lanes, body(o, i, r, x, j), VECTOR)
             for var, count in ((o, outputs), (x, across.count), (r, rows), (i, inputs)):
                 inner = For(var, count, inner, UNROLL)
             return inner
 
-        def register(o: Var, i: Var, r: Var, x: Var) -> Index:
+        def register(o: Var, i: Var, r: Var, x: Var) -> Expr:
             column = (Index.axis(i, inputs) * rows + Index.axis(r, rows)) * across.count + Index.axis(x, across.count)
-            return Index.axis(o, outputs) * columns + column
+            return (Index.axis(o, outputs) * columns + column).to_expr()
 
-        def multiply(o: Var, i: Var, r: Var, x: Var, j: Var) -> list[Stmt]:
-            lane = start + Index.axis(j, lanes)
+        def sum_of(o: Var, i: Var, r: Var, x: Var) -> Expr:
+            tap_row = (a + Index.axis(r, rows)) * down.weight_step + down.weight
+            tap = tap_row * self.kernel[1] + Index.axis(x, across.count) * across.weight_step + across.weight
+            channel = (row + Index.axis(o, outputs)) * self.range + own + Index.axis(i, inputs)
+            return (channel * self._taps + tap).to_expr()
+
+        def multiply(o: Var, i: Var, r: Var, x: Var, j: Var) -> Stmt:
+            lane = first + Index.axis(j, lanes)
             tap_row = a + Index.axis(r, rows)
             offset = (tap_row * down.move + down.shift) * planes.pitch + Index.axis(x, across.count) * across.move
             seen = offset + lane + (across.shift + planes.origin + plane * planes.size)
             left = places[1].load(n, m + Index.axis(o, outputs), lane)
             right = places[0].load(n, c + own + Index.axis(i, inputs), seen)
-            product = Apply("mul", (left, right), self.dtype)
-            return [Accumulate(acc, (register(o, i, r, x).to_expr(), j), "add", product)]
+            return Accumulate(acc, (register(o, i, r, x), j), "add", Apply("mul", (left, right), self.dtype))
 
-        clear = each(lambda o, i, r, x, j: [Store(acc, (register(o, i, r, x).to_expr(), j), const(0, self.dtype))])
-        loops = For(image, images, For(step, self.steps, each(multiply), SERIAL), SERIAL)
-        lines = Buffer("lines", acc.type, Space.STACK)
-        keep = each(
-            lambda o, i, r, x, j: [
-                Store(lines, (register(o, i, r, x).to_expr(), j), Load(acc, (register(o, i, r, x).to_expr(), j)))
-            ]
-        )
         return block(
             Alloc(acc),
-            clear,
-            loops,
-            Alloc(lines),
-            keep,
-            self._fold(lines, outputs, inputs, rows, a, down, across, own, sums, row),
+            each(lambda o, i, r, x, j: Store(acc, (register(o, i, r, x), j), Load(sums, (sum_of(o, i, r, x), j)))),
+            For(image, images, For(step, self.steps, each(multiply), SERIAL), SERIAL),
+            each(lambda o, i, r, x, j: Store(sums, (sum_of(o, i, r, x), j), Load(acc, (register(o, i, r, x), j)))),
         )
 
-    def _fold(
-        self, lines: Buffer, outputs: int, inputs: int, rows: int, a: Index, down: Run, across: Run, own: Index,
-        sums: Buffer, row: Index,
-    ) -> Stmt:  # fmt: skip
-        """Return the loops that add up the lanes of a tile."""
-        o, i, r, x, j = (Var(name) for name in ("o", "i", "r", "x", "j"))
-        columns = inputs * rows * across.count
-        total = Buffer("total", TensorType(self.dtype, ()), Space.REGISTER)
-        output, channel = Index.axis(o, outputs), Index.axis(i, inputs)
-        tap_row, tap = Index.axis(r, rows), Index.axis(x, across.count)
-        line = output * columns + (channel * rows + tap_row) * across.count + tap
-        place = (a + tap_row) * down.weight_step + down.weight
-        column = tap * across.weight_step + across.weight
-        number = ((own + channel) * self.kernel[0] + place) * self.kernel[1] + column
-        body: Stmt = block(
-            Alloc(total),
-            Store(total, (), const(0, self.dtype)),
-            For(j, self.lanes, Accumulate(total, (), "add", Load(lines, (line.to_expr(), j))), VECTOR),
-            Accumulate(sums, ((row + output).to_expr(), number.to_expr()), "add", Load(total, ())),
+    def _finish(self, sums: Buffer, g: Index, m: Index, c: Index, outputs: int) -> Stmt:
+        """Return the loops that add up lanes and finish some channels."""
+        lines, lanes, count = sums.shape[0], self.lanes, self.range * self._taps
+        height, width = self.kernel
+        totals = Buffer("totals", TensorType(self.dtype, (lines,)), Space.STACK)
+        square = Buffer("square", TensorType(self.dtype, (lanes, lanes)), Space.REGISTER)
+        k, r, lane, o, j = (Var(name) for name in ("k", "r", "lane", "o", "j"))
+        first = Index.axis(k, lines // lanes) * lanes
+        load = Store(square, (r, lane), Load(sums, ((first + Index.axis(r, lanes)).to_expr(), lane)))
+        # A vector of sums is the sum of the columns of a square of lines.
+        columns: list[Expr] = [Load(square, (r, Const(c))) for c in range(lanes)]
+        while len(columns) > 1:
+            columns = [Apply("add", (a, b), self.dtype) for a, b in zip(columns[::2], columns[1::2], strict=True)]
+        fold = block(
+            Alloc(square),
+            For(r, lanes, For(lane, lanes, load, VECTOR), UNROLL),
+            For(r, lanes, Store(totals, ((first + Index.axis(r, lanes)).to_expr(),), columns[0]), VECTOR),
         )
-        for var, count in ((x, across.count), (r, rows), (i, inputs), (o, outputs)):
-            body = For(var, count, body, SERIAL)
-        return body
-
-    def _finish(self, sums: Buffer, g: Index, m: Index, c: Index, depth: int) -> Stmt:
-        outputs, (height, width) = sums.shape[0], self.kernel
-        o, j = Var("o"), Var("j")
-        output, along = Index.axis(o, outputs), Index.axis(j, sums.shape[1])
+        along, output = Index.axis(j, count), Index.axis(o, outputs)
         place = (
             g * self.channels + m + output,
-            c + along // (height * width),
+            c + along // width // height,
             along // width % height,
             along % width,
         )
-        inner = block(*self.epilogue.finish(Load(sums, (o, j)), place))
-        return For(o, outputs, For(j, sums.shape[1], inner, VECTOR), SERIAL)
+        total = Load(totals, ((output * count + along).to_expr(),))
+        finish = For(o, outputs, For(j, count, block(*self.epilogue.finish(total, place)), VECTOR), SERIAL)
+        return block(Alloc(totals), For(k, lines // lanes, fold, SERIAL), finish)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ MOST_PHASES = 4
 """Phases, of both axes together, up to which each is copied by loops of its own."""
 
 
+ALIGNED = 16
+"""Planes take up a multiple of so many elements: a cache line of floats."""
+
+
 @dataclass(frozen=True)
 class Run:
     """Taps first, first + step, ... of one axis: all meet the plane of one phase, at shift, shift + move, ...
@@ -116,7 +120,8 @@ class Planes:
     @property
     def size(self) -> int:
         """Elements of one plane."""
-        return self.rows.span * self.pitch + max(self.columns.before, self.columns.span - self.pitch) + self.slack
+        last = max(self.columns.before, self.columns.span - self.pitch)
+        return -(-(self.rows.span * self.pitch + last + self.slack) // ALIGNED) * ALIGNED
 
     @property
     def count(self) -> int:

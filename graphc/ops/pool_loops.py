@@ -29,7 +29,6 @@ from graphc.ir.loops import (
     If,
     Let,
     Load,
-    LoopKind,
     Stmt,
     Store,
     Var,
@@ -74,8 +73,34 @@ class _Tap:
         return apply("and", apply("ge", place, Const(0)), apply("lt", place, Const(self.extent)))
 
 
-Visit = Callable[[tuple[_Tap, ...], tuple[Expr, ...], "Expr | None"], list[Stmt]]
-"""What is done with an element of the window: which it is, where it lies, and whether it exists (None: it does)."""
+@dataclass(frozen=True)
+class _Element:
+    """An element of a window: its number there and its place.
+
+    mask    whether it is inside along the last axis, None if it always is
+    inside  the same along the axes before: a place outside is moved in, so that only what is read need be dropped
+    """
+
+    number: Const
+    places: tuple[Expr, ...]
+    mask: Expr | None
+    inside: Expr | None
+
+    @property
+    def exists(self) -> Expr | None:
+        return _both(self.mask, self.inside)
+
+    def read(self, buffer: Buffer, lead: tuple[Expr, ...], fill: Const) -> Expr:
+        """Return the element at this place, or `fill` where there is none."""
+        value = Load(buffer, (*lead, *self.places), self.mask, fill if self.mask is not None else None)
+        return value if self.inside is None else apply("select", self.inside, value, fill)
+
+
+Visit = Callable[[_Element], list[Stmt]]
+
+
+def _both(a: Expr | None, b: Expr | None) -> Expr | None:
+    return b if a is None else a if b is None else apply("and", a, b)
 
 
 def _taps(window: int, extent: int, stride: int, dilation: int, low: int) -> tuple[_Tap, ...]:
@@ -118,7 +143,7 @@ def _segments(taps: tuple[_Tap, ...], count: int) -> list[tuple[int, int]]:
 
 
 def _over_windows(
-    taps: tuple[tuple[_Tap, ...], ...], counts: tuple[int, ...], kind: LoopKind,
+    taps: tuple[tuple[_Tap, ...], ...], window: Any, counts: tuple[int, ...],
     element: Callable[[tuple[Expr, ...], Callable[[Visit], list[Stmt]]], list[Stmt]],
 ) -> Stmt:  # fmt: skip
     """Return loops over `counts` with `element` for each, which is given where it is and how to visit the taps."""
@@ -135,17 +160,19 @@ def _over_windows(
         def visit_all(visit: Visit) -> list[Stmt]:
             code: list[Stmt] = []
             for chosen in itertools.product(*taps):
-                places = tuple([t.place(v, s) for t, v, s in zip(chosen, variables, starts, strict=True)])
-                exists: Expr | None = None
-                for tap, place, bounds in zip(chosen, places, ranges, strict=True):
-                    if not tap.inside(*bounds):
-                        inside = tap.is_inside(place)
-                        exists = inside if exists is None else apply("and", exists, inside)
-                code += visit(chosen, places, exists)
+                places = [t.place(v, s) for t, v, s in zip(chosen, variables, starts, strict=True)]
+                inside: Expr | None = None
+                for k, tap in enumerate(chosen[:-1]):
+                    if not tap.inside(*ranges[k]):
+                        inside = _both(inside, tap.is_inside(places[k]))
+                        places[k] = apply("min", apply("max", places[k], Const(0)), Const(tap.extent - 1))
+                last = chosen[-1]
+                mask = None if last.inside(*ranges[-1]) else last.is_inside(places[-1])
+                code += visit(_Element(_number(chosen, window), tuple(places), mask, inside))
             return code
 
         position = (*outer, add(var, Const(first)))
-        return For(var, end - first, block(*element(position, visit_all)), kind)
+        return For(var, end - first, block(*element(position, visit_all)), VECTOR)
 
     return _rows(counts[:-1], row)
 
@@ -164,8 +191,8 @@ def nest_max(inputs: tuple[Buffer, ...], output: Buffer, *, window: Any, shape: 
         def element(position: tuple[Expr, ...], visit_all: Callable[[Visit], list[Stmt]]) -> list[Stmt]:
             best: list[Expr] = []
 
-            def visit(_: tuple[_Tap, ...], places: tuple[Expr, ...], exists: Expr | None) -> list[Stmt]:
-                value = Load(x, (*lead, *places), exists, start if exists is not None else None)
+            def visit(seen: _Element) -> list[Stmt]:
+                value = seen.read(x, lead, start)
                 largest = Var(f"best{len(best)}", dtype)
                 best.append(largest)
                 return [Let(largest, apply("max", best[-2], value) if len(best) > 1 else value)]
@@ -173,7 +200,7 @@ def nest_max(inputs: tuple[Buffer, ...], output: Buffer, *, window: Any, shape: 
             code = visit_all(visit)
             return [*code, Store(output, (*lead, *position), best[-1])]
 
-        return _over_windows(taps, shape, VECTOR, element)
+        return _over_windows(taps, window, shape, element)
 
     return _lead(x.shape[: len(x.shape) - len(window)], image)
 
@@ -189,12 +216,10 @@ def nest_index(inputs: tuple[Buffer, ...], output: Buffer, *, window: Any, shape
             best: list[Expr] = []
             doubt: list[bool] = []  # whether no element may have been found yet
 
-            def visit(chosen: tuple[_Tap, ...], places: tuple[Expr, ...], exists: Expr | None) -> list[Stmt]:
-                number = _number(chosen, window)
+            def visit(seen: _Element) -> list[Stmt]:
+                number, exists = seen.number, seen.exists
                 value = Var(f"x{len(at)}", dtype)
-                code: list[Stmt] = [
-                    Let(value, Load(x, (*lead, *places), exists, start if exists is not None else None))
-                ]
+                code: list[Stmt] = [Let(value, seen.read(x, lead, start))]
                 if not at:
                     none = const(-1, INDEX)
                     at.append(number if exists is None else apply("select", exists, number, none))
@@ -221,7 +246,7 @@ def nest_index(inputs: tuple[Buffer, ...], output: Buffer, *, window: Any, shape
             result = apply("max", at[-1], const(0, INDEX)) if doubt[-1] else at[-1]
             return [*code, Store(output, (*lead, *position), result)]
 
-        return _over_windows(taps, shape, VECTOR, element)
+        return _over_windows(taps, window, shape, element)
 
     return _lead(x.shape[: len(x.shape) - len(window)], image)
 
@@ -236,16 +261,16 @@ def nest_take(inputs: tuple[Buffer, ...], output: Buffer, *, window: Any, shape:
             taken: list[Expr] = [zero]
             at = Var("at", INDEX)
 
-            def visit(chosen: tuple[_Tap, ...], places: tuple[Expr, ...], exists: Expr | None) -> list[Stmt]:
-                value = Load(x, (*lead, *places), exists, zero if exists is not None else None)
+            def visit(seen: _Element) -> list[Stmt]:
                 found = Var(f"taken{len(taken)}", dtype)
                 taken.append(found)
-                return [Let(found, apply("select", apply("eq", at, _number(chosen, window)), value, taken[-2]))]
+                is_chosen = apply("eq", at, seen.number)
+                return [Let(found, apply("select", is_chosen, seen.read(x, lead, zero), taken[-2]))]
 
             code: list[Stmt] = [Let(at, Load(index, (*lead, *position))), *visit_all(visit)]
             return [*code, Store(output, (*lead, *position), taken[-1])]
 
-        return _over_windows(taps, shape, VECTOR, element)
+        return _over_windows(taps, window, shape, element)
 
     return _lead(x.shape[: len(x.shape) - len(window)], image)
 
@@ -290,11 +315,9 @@ def _put_residue(
     def element(position: tuple[Expr, ...], visit_all: Callable[[Visit], list[Stmt]]) -> list[Stmt]:
         totals: list[Expr] = [zero]
 
-        def visit(chosen: tuple[_Tap, ...], places: tuple[Expr, ...], exists: Expr | None) -> list[Stmt]:
-            where = (*lead, *places)
-            masked = exists is not None
-            is_chosen = apply("eq", Load(index, where, exists, none if masked else None), _number(chosen, window))
-            part = apply("select", is_chosen, Load(y, where, exists, zero if masked else None), zero)
+        def visit(seen: _Element) -> list[Stmt]:
+            is_chosen = apply("eq", seen.read(index, lead, none), seen.number)
+            part = apply("select", is_chosen, seen.read(y, lead, zero), zero)
             total = Var(f"total{len(totals)}", dtype)
             totals.append(total)
             return [Let(total, apply("add", totals[-2], part) if len(totals) > 2 else part)]
@@ -303,7 +326,7 @@ def _put_residue(
         place = [linear([(p, s)], r) for p, s, r in zip(position, stride, residue, strict=True)]
         return [*code, Store(output, (*lead, *place), totals[-1])]
 
-    return _over_windows(taps, extents, VECTOR, element)
+    return _over_windows(taps, window, extents, element)
 
 
 def _is_apart(window: Any, shape: Any, counts: Any, stride: Any, dilation: Any, low: Any) -> bool:
@@ -334,9 +357,11 @@ def _put_apart(
         chosen = apply("eq", Load(index, where), number)
         store: Stmt = Store(output, (*lead, *place), apply("select", chosen, Load(y, where), const(0, dtype)))
         is_short = math.prod(window) <= MOST_RESIDUES
+        if not is_short:
+            store = For(position[-1], counts[-1], store, VECTOR)
         for var, extent in zip(reversed(taps), reversed(window), strict=True):
             store = For(var, extent, store, UNROLL if is_short else SERIAL)
-        return For(position[-1], counts[-1], store, SERIAL)
+        return For(position[-1], counts[-1], store, VECTOR) if is_short else store
 
     return block(*code, _rows(tuple(counts[:-1]), row))
 
