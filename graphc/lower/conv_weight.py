@@ -142,6 +142,11 @@ class _Weight:
     def _taps(self) -> int:
         return math.prod(self.kernel)
 
+    @property
+    def _is_one_chunk(self) -> bool:
+        """Whether every sum is made at once."""
+        return self.blocks == 1 and self.images == (1 if self._is_local() else self.together)
+
     # What is shared out, and where the operands lie.
 
     def _is_local(self) -> bool:
@@ -173,7 +178,7 @@ class _Weight:
         m = Index.axis(stack, stacks) * tile.outputs
         add = self._add_chunk(places, m, Index({}), (n, Index.axis(chunk, self.blocks)), 1, sums, m)
         tiles = For(chunk, self.blocks, For(stack, stacks, add, SERIAL), SERIAL)
-        code += [Alloc(sums), _clear(sums), For(image, self.images, block(*fills, tiles), SERIAL)]
+        code += [Alloc(sums), self._clear(sums, self.channels), For(image, self.images, block(*fills, tiles), SERIAL)]
         return For(var, self.groups, block(*code, self._finish(sums, g, Index({}), Index({}), self.channels)), PARALLEL)
 
     def _shared_out(self) -> Stmt:
@@ -195,13 +200,21 @@ class _Weight:
         at = Index.axis(chunk, chunks)
         start = (at // self.blocks * self.together, at % self.blocks)
         add = self._add_chunk(places, m, c, start, self.together, sums, Index({}))
-        code = block(Alloc(sums), _clear(sums), For(chunk, chunks, add, SERIAL))
+        code = block(Alloc(sums), self._clear(sums, tile.outputs), For(chunk, chunks, add, SERIAL))
         return For(var, total, block(code, self._finish(sums, g, m, c, tile.outputs)), PARALLEL)
 
     def _sums(self, outputs: int) -> Buffer:
         """Return an array of one vector for each sum, and some more to fill squares of vectors."""
         lines = -(-outputs * self.range * self._taps // self.lanes) * self.lanes
         return Buffer("sums", TensorType(self.dtype, (lines, self.lanes)), Space.STACK)
+
+    def _clear(self, sums: Buffer, outputs: int) -> Stmt:
+        """Return the loop that clears the sums of some channels; of those that are made at once, what is left over."""
+        first = outputs * self.range * self._taps if self._is_one_chunk else 0
+        line, lane = Var("line"), Var("lane")
+        count = sums.shape[0] - first
+        at = (Index.axis(line, count) + first).to_expr()
+        return For(line, count, For(lane, self.lanes, Store(sums, (at, lane), const(0, self.dtype)), VECTOR), SERIAL)
 
     def _lay_out(self, source: Strided, planes: Planes, channels: int, base: Index) -> _Place:
         """Lay an operand out in an array of its own."""
@@ -304,6 +317,9 @@ class _Weight:
             channel = (row + Index.axis(o, outputs)) * self.range + own + Index.axis(i, inputs)
             return (channel * self._taps + tap).to_expr()
 
+        def before(o: Var, i: Var, r: Var, x: Var, j: Var) -> Expr:
+            return const(0, self.dtype) if self._is_one_chunk else Load(sums, (sum_of(o, i, r, x), j))
+
         def multiply(o: Var, i: Var, r: Var, x: Var, j: Var) -> Stmt:
             lane = first + Index.axis(j, lanes)
             tap_row = a + Index.axis(r, rows)
@@ -315,7 +331,7 @@ class _Weight:
 
         return block(
             Alloc(acc),
-            each(lambda o, i, r, x, j: Store(acc, (register(o, i, r, x), j), Load(sums, (sum_of(o, i, r, x), j)))),
+            each(lambda o, i, r, x, j: Store(acc, (register(o, i, r, x), j), before(o, i, r, x, j))),
             For(image, images, For(step, self.steps, each(multiply), SERIAL), SERIAL),
             each(lambda o, i, r, x, j: Store(sums, (sum_of(o, i, r, x), j), Load(acc, (register(o, i, r, x), j)))),
         )
@@ -372,9 +388,3 @@ def _pieces(run: Run) -> list[Run]:
             run.shift + k * run.move, run.move)
         for k in range(0, run.count, length)
     ]  # fmt: skip
-
-
-def _clear(buffer: Buffer) -> Stmt:
-    m, j = Var("m"), Var("j")
-    rows, columns = buffer.shape
-    return For(m, rows, For(j, columns, Store(buffer, (m, j), const(0, buffer.type.dtype)), VECTOR), SERIAL)
