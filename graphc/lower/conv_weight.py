@@ -213,6 +213,8 @@ class _Weight:
         first = outputs * self.range * self._taps if self._is_one_chunk else 0
         line, lane = Var("line"), Var("lane")
         count = sums.shape[0] - first
+        if not count:
+            return block()
         at = (Index.axis(line, count) + first).to_expr()
         return For(line, count, For(lane, self.lanes, Store(sums, (at, lane), const(0, self.dtype)), VECTOR), SERIAL)
 
