@@ -49,7 +49,7 @@ from graphc.ir.types import TensorType
 from graphc.lower.conv_tiles import Shape, Tile, choose_tile
 from graphc.lower.epilogue import Epilogue
 from graphc.lower.operands import Operands
-from graphc.lower.planes import Axis, Planes, Run, runs
+from graphc.lower.planes import LOCAL_BYTES, Axis, Planes, Run, runs
 from graphc.lower.strides import Strided, strided
 from graphc.lower.work import Launch, Temporary
 from graphc.target import Target
@@ -161,7 +161,7 @@ class _Convolution:
         if is_plain and self.moved.strides[3] == 1:
             return self._shared_out()
         size = self.depth * planes.count * planes.size
-        if size * self.dtype.itemsize <= self.target.l2_bytes // 8 and self.images * self.groups >= WAYS:
+        if size * self.dtype.itemsize <= LOCAL_BYTES and self.images * self.groups >= WAYS:
             self.local = Buffer("image", TensorType(self.dtype, (size,)), Space.STACK)
             return self._each_image()
         self._copy()

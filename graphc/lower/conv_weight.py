@@ -51,7 +51,7 @@ from graphc.ir.types import TensorType
 from graphc.lower.conv import WAYS, axis_of, parts_of_output
 from graphc.lower.epilogue import Epilogue
 from graphc.lower.operands import Operands
-from graphc.lower.planes import Axis, Planes, Run
+from graphc.lower.planes import LOCAL_BYTES, Axis, Planes, Run
 from graphc.lower.strides import Strided, strided
 from graphc.lower.work import Launch, Temporary
 from graphc.target import Target
@@ -152,7 +152,7 @@ class _Weight:
     def _is_local(self) -> bool:
         size = self.depth * self.planes.count * self.planes.size + self.channels * self.cotangents.size
         sums = self.channels * self.depth * self._taps * self.vector_bytes
-        fits = size * self.dtype.itemsize <= self.target.l2_bytes // 8 and sums <= SUMS_BYTES
+        fits = size * self.dtype.itemsize <= LOCAL_BYTES and sums <= SUMS_BYTES
         return bool(self.groups >= WAYS and fits and self.range == self.depth)
 
     def _each_group(self) -> Stmt:

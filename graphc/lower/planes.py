@@ -25,6 +25,9 @@ MOST_PHASES = 4
 """Phases, of both axes together, up to which each is copied by loops of its own."""
 
 
+LOCAL_BYTES = 128 << 10
+"""Planes of one iteration that lie on the stack, at most: in the second-level cache, and far from a stack's end."""
+
 ALIGNED = 16
 """Planes take up a multiple of so many elements: a cache line of floats."""
 

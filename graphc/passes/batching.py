@@ -6,8 +6,9 @@ import string
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from graphc.ir.graph import Contraction, Cumulative, Elementwise, Graph, Node, Op, Ordering, Reduction
+from graphc.ir.graph import Contraction, Convolution, Cumulative, Elementwise, Graph, Node, Op, Ordering, Reduction
 from graphc.ops.dot import contract
+from graphc.ops.pool import max_pool, pool_index, pool_put, pool_take
 from graphc.ops.reduce import sum as reduce_sum
 from graphc.ops.shape import broadcast, embed, reshape, slice_, transpose
 
@@ -31,9 +32,14 @@ VIEWS: dict[Op, Callable[[Attrs, int], dict[str, Any]]] = {
 """The attributes of a view of one step's array for that of n steps."""
 
 
+POOLING = (max_pool, pool_index, pool_put, pool_take)
+"""Operations on the last axes, whatever comes before."""
+
+
 def can_batch(node: Node) -> bool:
     """Whether `batched` knows how to compute an op for all steps at once."""
-    return isinstance(node.op, Elementwise | Reduction | Contraction | Cumulative | Ordering) or node.op in VIEWS
+    is_known = isinstance(node.op, Elementwise | Reduction | Contraction | Convolution | Cumulative | Ordering)
+    return is_known or node.op in VIEWS or node.op in POOLING
 
 
 def batched(body: Graph, roots: Iterable[Node], known: Mapping[Node, Value], length: int) -> dict[Node, Value]:
@@ -77,7 +83,36 @@ def _for_all(node: Node, inputs: list[Value], length: int) -> Node:
     if isinstance(op, Contraction):
         (a, b), label = _labelled(attrs["spec"], inputs)
         return _node(op, _plain(inputs), {"spec": f"{a},{b}->{label}{attrs['spec'].split('->')[1]}"}, node)
+    if isinstance(op, Convolution):
+        return _convolved(node, inputs, length)
+    if op in POOLING:
+        return _node(op, [stacked(v, length) for v in inputs], attrs, node)
     return _node(op, _plain(inputs), VIEWS[op](attrs, length), node)
+
+
+def _convolved(node: Node, inputs: list[Value], length: int) -> Node:
+    """Return a convolution of all steps: more images where the weight is one, or else more groups."""
+    op, attrs = node.op, dict(node.attrs)
+    assert isinstance(op, Convolution)
+    (first, _), (second, is_stepped) = inputs
+    if op.role != "weight" and not is_stepped:
+        merged = reshape(first, shape=(length * first.shape[1], *first.shape[2:]))
+        return reshape(_node(op, (merged, second), attrs, node), shape=(length, *node.shape))
+    operands = [stacked(v, length) for v in inputs]
+    attrs["groups"] *= length
+    if op.role == "weight":
+        made = _node(op, [_channels_of_all(i) for i in operands], attrs, node)
+        return reshape(made, shape=(length, *node.shape))
+    weight = reshape(operands[1], shape=(length * second.shape[1], *second.shape[2:]))
+    made = _node(op, (_channels_of_all(operands[0]), weight), attrs, node)
+    images, channels, *spatial = node.shape
+    return transpose(reshape(made, shape=(images, length, channels, *spatial)), axes=(1, 0, 2, 3, 4))
+
+
+def _channels_of_all(node: Node) -> Node:
+    """Return images [step, n, channel, ...] as [n, channel of each step, ...]."""
+    turned = transpose(node, axes=(1, 0, 2, 3, 4))
+    return reshape(turned, shape=(turned.shape[0], turned.shape[1] * turned.shape[2], *turned.shape[3:]))
 
 
 def _spread(value: Value, shape: tuple[Any, ...], length: int) -> Node:

@@ -291,6 +291,34 @@ def test_pooling_is_that_of_torch(case):
         np.testing.assert_allclose(gradient, given.grad.numpy(), rtol=1e-12, atol=1e-12)
 
 
+BATCHED = {
+    "images": lambda x, w: (lambda a: gx.nn.max_pool2d(gx.nn.conv2d(a, w[0], padding=1), 2), (x,)),
+    "kernels": lambda x, w: (lambda b: gx.nn.conv2d(x[0], b, stride=2), (w,)),
+    "both": lambda x, w: (lambda a, b: gx.nn.conv2d(a, b, padding=1), (x, w)),
+    "gradients": lambda x, w: (
+        gx.grad(lambda a, b: gx.sum(gx.nn.max_pool2d(gx.nn.conv2d(a, b, stride=2, padding=1), 2) ** 2), (0, 1)),
+        (x, w),
+    ),
+    "gradients by one kernel": lambda x, w: (
+        gx.grad(lambda a: gx.sum(gx.nn.conv2d(a, w[0]) ** 2)),
+        (x,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_batched(name):
+    """vmap computes what one call for each element does, at once."""
+    x, w = RNG.normal(size=(3, 2, 2, 9, 9)), RNG.normal(size=(3, 4, 2, 3, 3))
+    function, arguments = BATCHED[name](x, w)
+    found = gx.vmap(function)(*arguments)
+    each = [function(*a) if "gradients" in name else gx.jit(function)(*a) for a in zip(*arguments, strict=True)]
+    if name != "gradients":
+        found, each = (found,), [(e,) for e in each]
+    for k, result in enumerate(found):
+        np.testing.assert_allclose(result, np.stack([e[k] for e in each]), rtol=1e-12, atol=1e-12)
+
+
 # A training step.
 
 
