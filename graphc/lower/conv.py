@@ -10,8 +10,9 @@ contiguous run, so the result is made in tiles that stay in vector registers, wh
         store epilogue(acc)
 
 The gradient with respect to the input is the same over the cotangent, in stride x stride parts: elements of one phase
-of the input meet the taps of their own. Images without padding and stride are read where they are; small ones are laid
-out on the stack, by who reads them.
+of the input meet the taps of their own. So is the gradient with respect to a weight that is larger than the result: its
+elements are positions, positions of the cotangent are taps, stride and dilation trade places, and images are summed.
+Images without padding and stride are read where they are; small ones are laid out on the stack, by who reads them.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def axis_of(parts: Sequence[Part], axis: int, extent: int, stride: int) -> Axis:
 
 
 def lower_convolution(group: Group, name: str, target: Target) -> list[Launch]:
-    """Return the kernels of a group around a convolution or the gradient with respect to its input."""
+    """Return the kernels of a group around a convolution of any role."""
     return _Convolution(group, name, target).launches()
 
 
@@ -127,14 +128,21 @@ class _Convolution:
         self.dtype = hero.dtype
         self.lanes = target.lanes(self.dtype.itemsize)
         self.before: list[Launch] = []
-        self.forward = hero.op.role == "output"
+        self.role = hero.op.role
         moved, weight = hero.inputs
         self.moved, self.weight = strided(moved), strided(weight)
-        self.images, self.groups = hero.shape[0], hero.attrs["groups"]
-        self.depth, self.channels = moved.shape[1] // self.groups, hero.shape[1] // self.groups
-        find = parts_of_output if self.forward else parts_of_input
-        self.parts = find(hero.shape, weight.shape[2:], dict(hero.attrs))
-        stride = hero.attrs["stride"] if self.forward else (1, 1)
+        self.groups, attrs, stride = hero.attrs["groups"], dict(hero.attrs), hero.attrs["stride"]
+        if self.role == "weight":
+            self.images, self.depth, self.channels = hero.shape[1], moved.shape[0], hero.shape[0] // self.groups
+            attrs["stride"], attrs["dilation"] = attrs["dilation"], attrs["stride"]
+            stride = attrs["stride"]
+        else:
+            self.images = hero.shape[0]
+            self.depth, self.channels = moved.shape[1] // self.groups, hero.shape[1] // self.groups
+        if self.role == "input":
+            self.parts, stride = parts_of_input(hero.shape, weight.shape[2:], attrs), (1, 1)
+        else:
+            self.parts = parts_of_output(hero.shape, weight.shape[2:], attrs)
         axes = [axis_of(self.parts, k, moved.shape[2 + k], stride[k]) for k in range(2)]
         self.planes = Planes(axes[0], axes[1])
         self.local: Buffer | None = None
@@ -169,8 +177,9 @@ class _Convolution:
 
     def _copy(self) -> None:
         """Lay all images out in an array of their own."""
-        planes, channels = self.planes, self.depth * self.groups
-        total = self.images * channels
+        planes = self.planes
+        images, channels = self.hero.inputs[0].shape[:2]
+        total = images * channels
         copy = Temporary(TensorType(self.dtype, (total * planes.count * planes.size,)))
         operands = Operands()
         var = Var("plane")
@@ -191,7 +200,7 @@ class _Convolution:
         n, g = each // self.groups, each % self.groups
         c = Index.axis(channel, self.depth)
         step = self.planes.count * self.planes.size
-        fill = self.planes.fill(self.local, c * step, self.moved, (n, g * self.depth + c), self.operands)
+        fill = self.planes.fill(self.local, c * step, self.moved, self._seen(n, g, c), self.operands)
         code: list[Stmt] = [Alloc(self.local), For(channel, self.depth, fill, SERIAL)]
         code += [self._whole(part, n, g) for part in self.parts]
         return For(var, self.images * self.groups, block(*code), PARALLEL)
@@ -339,19 +348,26 @@ class _Convolution:
         return For(channel, self.depth, block(*code), SERIAL)
 
     def _weight(self, g: Index, m: Index, c: Index, tap: tuple[Index, Index]) -> Expr:
-        if self.forward:
-            return self.weight.load(self.operands, (g * self.channels + m, c, *tap))
-        return self.weight.load(self.operands, (g * self.depth + c, m, *tap))
+        channels = {
+            "output": (g * self.channels + m, c),
+            "input": (g * self.depth + c, m),
+            "weight": (c, g * self.channels + m),
+        }
+        return self.weight.load(self.operands, (*channels[self.role], *tap))
+
+    def _seen(self, n: Index, g: Index, c: Index) -> tuple[Index, Index]:
+        """Return the image and the channel that are read for summand c of image n of the result."""
+        return (c, g * self.images + n) if self.role == "weight" else (n, g * self.depth + c)
 
     def _image(self, n: Index, g: Index, c: Index, plane: int, row: Index, column: Index) -> Expr:
         planes = self.planes
         if self.local is not None:
             start = c * (planes.count * planes.size) + plane * planes.size + planes.origin
             return Load(self.local, ((start + row * planes.pitch + column).to_expr(),))
-        channel = g * self.depth + c
+        seen = self._seen(n, g, c)
         if self.arranged is None:
-            return self.moved.load(self.operands, (n, channel, row, column))
-        place = self.arranged.index((n, channel, row, column)) + plane * planes.size
+            return self.moved.load(self.operands, (*seen, row, column))
+        place = self.arranged.index((*seen, row, column)) + plane * planes.size
         return Load(self.operands.buffer(self.arranged.operand), (place.to_expr(),))
 
     def _finish(
@@ -364,7 +380,8 @@ class _Convolution:
             rows, columns = (
                 i * step + start for i, step, start in zip((p + row, q + column), part.step, part.start, strict=True)
             )
-            return n, g * self.channels + m0 + m, rows, columns
+            channel = g * self.channels + m0 + m
+            return (channel, n, rows, columns) if self.role == "weight" else (n, channel, rows, columns)
 
         if not tile.runs_on and self.epilogue.is_short:
             return [

@@ -48,7 +48,7 @@ from graphc.ir.loops import (
     const,
 )
 from graphc.ir.types import TensorType
-from graphc.lower.conv import WAYS, axis_of, parts_of_output
+from graphc.lower.conv import WAYS, axis_of, lower_convolution, parts_of_output
 from graphc.lower.epilogue import Epilogue
 from graphc.lower.operands import Operands
 from graphc.lower.planes import LOCAL_BYTES, Axis, Planes, Run
@@ -58,6 +58,9 @@ from graphc.target import Target
 
 SUMS_BYTES = 128 << 10
 """Sums of one iteration at most, as vectors: they lie on the stack and stay in the second-level cache."""
+
+MOST_SUMS = 512
+"""Elements of a kernel up to which there is a vector of sums for each."""
 
 MOST_LANES = 16
 """Lanes of sums at most: they are added up by squares of vectors."""
@@ -80,6 +83,10 @@ class Tile:
 
 def lower_convolution_weight(group: Group, name: str, target: Target) -> list[Launch]:
     """Return the kernels of a group around the gradient of a convolution with respect to the weight."""
+    assert group.hero is not None
+    kernel, positions = math.prod(group.hero.shape[2:]), math.prod(group.hero.inputs[1].shape[2:])
+    if kernel > positions or kernel > MOST_SUMS:
+        return lower_convolution(group, name, target)
     return _Weight(group, name, target).launches()
 
 
