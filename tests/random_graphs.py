@@ -570,7 +570,7 @@ class _Builder:
         params = (counter, *carries, *extras)
         test = Graph(params, (OPS["lt"](counter, literal(self.choices.integer(0, 4), INT64)),), name="test")
         body = Graph(params, (OPS["add"](counter, literal(1, INT64)), *new), name="body")
-        loop = while_loop(test, body, [start, *carried], constants, self.one_of((None, 4, 9)))
+        loop = while_loop(test, body, [start, *carried], constants, self.one_of((4, 9)))
         exact = all(s in self.exact for s in (*carried, *constants))
         for k, result in enumerate(items(loop)):
             self.pool.append(result)

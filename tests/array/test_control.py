@@ -1,164 +1,305 @@
-"""scan: values, structures, closures and derivatives."""
+"""cond, while_loop, fori_loop and map: against plain Python, in both derivative modes, natively and node by node."""
 
+import sys
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 import graphc as gx
-from graphc.ir.graph import toposort, variable
-from tests.running import apply, check_gradients, run
+from graphc import errors
+from graphc.ir.graph import Graph
+from graphc.ir.text import from_text, to_text
+from graphc.passes.hoist import hoist
+from graphc.passes.prune import prune
+from tests.running import check_gradients, inputs_like, program
 
-XS = np.random.default_rng(2).normal(size=(4, 3))
-
-
-class Pair(NamedTuple):
-    first: gx.Tensor
-    second: gx.Tensor
+BACKENDS = ("eager", "llvm")
 
 
 @dataclass
 class State:
-    h: gx.Tensor
+    value: gx.Tensor
     steps: gx.Tensor
 
 
-def cumulative(xs, reverse=False):
-    return gx.scan(lambda carry, x: (carry + x, carry * x), gx.zeros_like(xs[0]), xs, reverse=reverse)
+def power(x, n, max_steps=None):
+    return gx.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, c[1] * x), (0, 1.0), max_steps)[1]
 
 
+def newton(a, steps=None):
+    """Return the square roots of a, until none moves by more than 1e-12."""
+    start = (gx.ones_like(a) + a, gx.asarray(True))
+
+    def step(c):
+        new = 0.5 * (c[0] + a / c[0])
+        return new, gx.any(gx.abs(new - c[0]) > 1e-12)
+
+    return gx.while_loop(lambda c: c[1], step, start, steps)[0]
+
+
+def collatz(n):
+    def step(c):
+        return gx.cond(c[0] % 2 == 0, lambda v: v // 2, lambda v: 3 * v + 1, c[0]), c[1] + 1
+
+    return gx.while_loop(lambda c: c[0] != 1, step, (n, 0))[1]
+
+
+def python_collatz(n):
+    steps = 0
+    while n != 1:
+        n, steps = (n // 2 if n % 2 == 0 else 3 * n + 1), steps + 1
+    return steps
+
+
+def gcd(a, b):
+    return gx.while_loop(lambda c: c["b"] != 0, lambda c: {"a": c["b"], "b": c["a"] % c["b"]}, {"a": a, "b": b})["a"]
+
+
+def branchy(x, flag):
+    return gx.cond(gx.sum(flag) > 0, lambda v: gx.sum(gx.sin(v) * v), lambda v: gx.sum(v * v), x)
+
+
+def rows(xs):
+    """Return for each row how often it can be halved until it is small: a loop in a scan."""
+
+    def body(total, x):
+        final = gx.while_loop(lambda c: gx.sum(c * c) > 0.1, lambda c: 0.5 * c * gx.cos(c), x)
+        return total + gx.sum(final), final
+
+    total, finals = gx.scan(body, gx.zeros((), dtype="float64"), xs)
+    return gx.sum(finals * finals) + total
+
+
+def inner_scan(x):
+    """Return a while_loop whose body is a scan with a cond in it."""
+
+    def step(c):
+        def body(a, v):
+            return gx.cond(v > 0, lambda a, v: a * v, lambda a, v: a + gx.sin(v), a, v), None
+
+        return c[0] + 1, gx.scan(body, c[1], x)[0]
+
+    return gx.while_loop(lambda c: c[0] < 3, step, (0, gx.asarray(0.9)))[1]
+
+
+X = np.array([0.7, -1.3, 2.1])
+ROWS = np.random.default_rng(1).normal(size=(4, 3))
+
+VALUES = [
+    (power, (3.0, 5), 243.0),
+    (power, (3.0, 0), 1.0),
+    (newton, (X * X,), np.abs(X)),
+    (collatz, (27,), python_collatz(27)),
+    (gcd, (84, 36), 12),
+    (gcd, (17, 0), 17),
+    (branchy, (X, np.ones(2)), np.sum(np.sin(X) * X)),
+    (branchy, (X, -np.ones(2)), np.sum(X * X)),
+    (lambda n: gx.fori_loop(1, n + 1, lambda i, p: p * i, 1), (6,), 720),
+    (lambda n: gx.fori_loop(n, 3, lambda i, p: p * i, 1), (7,), 1),
+    (lambda x: gx.fori_loop(2, 5, lambda i, p: p + i * x, 0.0), (2.0,), 18.0),
+    (lambda x: gx.fori_loop(0, x.shape[0], lambda i, c: c + x[i], 0.0), (X,), X.sum()),
+    (lambda xs: gx.map(lambda x: {"s": gx.sum(x), "m": gx.max(x)}, xs)["m"], (ROWS,), ROWS.max(1)),
+    (lambda x: gx.cond(True, lambda v: v + 1, lambda v: v, x), (2.0,), 3.0),
+    (lambda x: gx.cond(x > 0, lambda: x, lambda: 0.0), (2.0,), 2.0),
+    (lambda x: gx.cond(x > 0, lambda s: State(s.value * 2, s.steps + 1), lambda s: s, State(x, gx.asarray(1))).value,
+     (2.0,), 4.0),
+    (lambda x: gx.while_loop(lambda s: s.steps < 3, lambda s: State(s.value * x, s.steps + 1), State(1.0, 0)).value,
+     (2.0,), 8.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("function", "arrays", "expected"), VALUES)
 @pytest.mark.parametrize("symbolic", [False, True])
-def test_values(symbolic):
-    total, products = (apply(lambda xs, k=k: cumulative(xs)[k], XS, symbolic=symbolic) for k in (0, 1))
-    np.testing.assert_allclose(total, XS.sum(0))
-    before = np.concatenate([np.zeros((1, 3)), np.cumsum(XS, 0)[:-1]])
-    np.testing.assert_allclose(products, before * XS)
+def test_values(function, arrays, expected, backend, symbolic):
+    inputs = inputs_like(*arrays, symbolic=symbolic)
+    np.testing.assert_allclose(gx.compile(inputs, function(*inputs), backend=backend)(*arrays), expected, rtol=1e-14)
 
 
-def test_reverse():
-    products = apply(lambda xs: cumulative(xs, reverse=True)[1], XS)
-    after = np.concatenate([np.cumsum(XS[::-1], 0)[::-1][1:], np.zeros((1, 3))])
-    np.testing.assert_allclose(products, after * XS)
+DIFFERENTIABLE = [
+    (lambda x: power(x, 5), (3.0,)),
+    (lambda x: power(x, 5, max_steps=5), (3.0,)),
+    (lambda x: power(x, 0), (3.0,)),
+    (newton, (X * X,)),
+    (lambda a: newton(a, 60), (X * X,)),
+    (lambda x: branchy(x, gx.ones((2,))), (X,)),
+    (lambda x: branchy(x, -gx.ones((2,))), (X,)),
+    (rows, (ROWS,)),
+    (inner_scan, (X,)),
+    (lambda x: gx.fori_loop(0, 3, lambda i, c: gx.sin(c) * x + i, x), (X,)),
+    (lambda x: gx.cond(x[0] > 0, lambda v: power(v[0], 3), lambda v: v[1], x), (X,)),
+]
 
 
-def test_nests():
-    x = gx.placeholder(("n", 3), "float64")
-    init = {"state": State(gx.zeros((3,)), 0), "pair": Pair(gx.ones(()), None), "list": [1.0, (2,)]}
-
-    def body(carry, slices):
-        state, pair = carry["state"], carry["pair"]
-        new = {
-            "list": [carry["list"][0] * 2.0, (carry["list"][1][0] + 1,)],
-            "pair": Pair(pair.first * 0.5, None),
-            "state": State(state.h + slices["x"], state.steps + 1),
-        }
-        return new, (state.h, {"sum": gx.sum(slices["x"]), "none": None})
-
-    carry, ys = gx.scan(body, init, {"x": x})
-    assert list(carry) == ["state", "pair", "list"]
-    assert isinstance(carry["state"], State)
-    assert isinstance(carry["pair"], Pair)
-    assert carry["pair"].second is None
-    assert ys[1]["none"] is None
-    values = run(
-        [
-            carry["state"].h,
-            carry["state"].steps,
-            carry["pair"].first,
-            *[carry["list"][0], carry["list"][1][0]],
-            ys[0],
-            ys[1]["sum"],
-        ],
-        {x: XS},
-    )
-    np.testing.assert_allclose(values[0], XS.sum(0))
-    assert [v.item() for v in values[1:5]] == [4, 0.0625, 16.0, 6]
-    np.testing.assert_allclose(values[6], XS.sum(1))
+@pytest.mark.parametrize(("function", "arrays"), DIFFERENTIABLE)
+def test_derivatives(function, arrays):
+    check_gradients(function, *arrays, tolerance=1e-5)
 
 
-def test_length_without_xs():
-    carry, ys = gx.scan(lambda c, x: (c * 2, c), 1, length=5)
-    assert run(carry) == 32
-    assert run(ys).tolist() == [1, 2, 4, 8, 16]
-    x = gx.placeholder(("n",))
-    assert run(gx.scan(lambda c, _: (c + 1, None), 0, length=x.shape[0])[0], {x: np.ones(3)}) == 3
+@pytest.mark.parametrize(("function", "arrays"), [DIFFERENTIABLE[k] for k in (0, 1, 5, 8)])
+def test_second_derivatives(function, arrays):
+    check_gradients(function, *arrays, order=2, tolerance=1e-4)
 
 
-def test_no_steps():
-    xs = gx.placeholder(("n", 3), "float64")
-    total, products = cumulative(xs)
-    values = run([total, products], {xs: np.zeros((0, 3))})
-    assert values[0].tolist() == [0, 0, 0]
-    assert values[1].shape == (0, 3)
+@pytest.mark.parametrize(("function", "arrays"), DIFFERENTIABLE)
+def test_compiled_derivatives(function, arrays):
+    inputs = inputs_like(*[np.asarray(a, np.float64) for a in arrays])
+    y = function(*inputs)
+    found = gx.gradients(gx.sum(y), inputs, unconnected="zero")
+    along = gx.pushforward([y], inputs, [gx.ones_like(i) for i in inputs])
+    expected = program([*found, *along], inputs)(*arrays)
+    for options in (gx.Options(), gx.Options(verify=True)):
+        results = gx.compile(inputs, [*found, *along], options=options)(*arrays)
+        for result, wanted in zip(results, expected, strict=True):
+            np.testing.assert_allclose(result, wanted, rtol=1e-12)
 
 
-def test_python_numbers_take_the_dtype_of_the_body():
-    xs = gx.placeholder((4,), "float32")
-    assert gx.scan(lambda c, x: (c + x, None), 0.0, xs)[0].dtype == np.float32
-    assert gx.scan(lambda c, x: (c + x, None), 0, xs)[0].dtype == np.float32
-    assert gx.scan(lambda c, x: (1, None), gx.zeros((), dtype="float32"), xs)[0].dtype == np.float32
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_derivative_of_many_steps(backend):
+    x, n = gx.placeholder((), "float64"), gx.placeholder((), "int64")
+    final = gx.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, c[1] + gx.sin(c[1] * x) / n), (0, 1.0))[1]
+    call = gx.compile([x, n], gx.gradients(final, x), backend=backend)
+    for steps in (1, 127, 128, 129, 1000):
+        value, slope = 1.0, 0.0
+        for _ in range(steps):
+            value, slope = (
+                value + np.sin(value * 0.7) / steps,
+                slope + np.cos(value * 0.7) * (value + 0.7 * slope) / steps,
+            )
+        np.testing.assert_allclose(call(0.7, steps), slope, rtol=1e-10)
 
 
-def test_closures_become_inputs_of_the_body():
-    xs = gx.placeholder((4, 3), "float64", name="xs")
-    w = gx.variable(np.ones((3, 3)), name="w")
-    scale = gx.exp(gx.sum(w)) * 1e-3
-    carry, _ = gx.scan(lambda c, x: (gx.tanh(c @ w * scale + x + 1), None), gx.zeros((3,)), xs)
-    loop = carry.node.inputs[0]
-    body = loop.attrs["body"]
-    assert not body.variables
-    # The whole of `scale` is one input: it is computed once, outside.
-    assert {n.op.name for n in body.nodes} == {"placeholder", "contract", "mul", "add", "tanh", "constant"}
-    assert loop.inputs[2:] == (w.node, scale.node)
-    check_gradients(
-        lambda x, m: gx.scan(lambda c, v: (gx.tanh(c @ m * gx.sum(m) + v), gx.sum(c)), gx.ones((3,)), x)[1],
-        XS,
-        np.full((3, 3), 0.1),
-    )
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_too_many_steps(backend, monkeypatch):
+    x, n = gx.placeholder((), "float64"), gx.placeholder((), "int64")
+    y = power(x, n, max_steps=4)
+    call = gx.compile([x, n], [y, gx.gradients(y, x)], backend=backend)
+    assert call(3.0, 4) == [81, 108]
+    with pytest.raises(errors.StepsError, match=r"max_steps = 4 steps(.|\n)*test_control.py:\d+: return gx.while_loop"):
+        call(3.0, 5)
+    monkeypatch.setattr(sys.modules["graphc.ops.control.while_loop"], "BLOCK", 2)
+    slope = gx.compile([x, n], gx.gradients(power(x, n), x), backend=backend)
+    assert slope(3.0, 8) == 8 * 3.0**7
+    with pytest.raises(errors.StepsError, match=r"give max_steps\n  at test_control.py:\d+: return gx.while_loop"):
+        slope(3.0, 9)
 
 
-def test_outside_values_can_be_results():
-    xs = gx.placeholder((4, 3), "float64")
-    y = gx.placeholder((), "float64")
-    carry, ys = gx.scan(lambda c, x: (y, (y, 3.0)), 0.0, xs)
-    values = run([carry, ys[0], ys[1]], {xs: XS, y: 2.0})
-    assert values[0] == 2
-    assert values[1].tolist() == [2] * 4
-    assert values[2].tolist() == [3] * 4
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_only_what_is_taken_runs(backend):
+    """What the other body, or a step that does not come, would compute may fail: it does not."""
+    x, k = gx.placeholder((3,), "float64"), gx.placeholder((), "int64")
+    chosen = gx.cond(k < 3, lambda: x[k], lambda: -1.0)
+    looped = gx.while_loop(lambda c: c < 0, lambda c: c + x[k], gx.asarray(0.5))
+    call = gx.compile([x, k], [chosen, looped, gx.gradients(chosen, x)], backend=backend)
+    assert [float(v) for v in call(X, 1)[:2]] == [X[1], 0.5]
+    found = call(X, 7)
+    assert [float(v) for v in found[:2]] == [-1, 0.5]
+    assert found[2].tolist() == [0, 0, 0]
 
 
-def test_nested_scans():
-    def outer(c, row):
-        inner, _ = gx.scan(lambda a, v: (a + v * c, None), 0.0, row)
-        return gx.sin(inner), inner
-
-    check_gradients(lambda xs, c: gx.scan(outer, c, xs)[0], XS, np.array(0.5))
-    check_gradients(lambda xs, c: gx.scan(outer, c, xs)[1], XS, np.array(0.5))
+def test_the_branch_not_taken_may_be_singular():
+    x = gx.placeholder((), "float64")
+    y = gx.cond(x > 0, gx.sqrt, lambda v: 0.0 * v, x)
+    assert gx.compile([x], [y, gx.gradients(y, x)])(0.0) == [0, 0]
 
 
-@pytest.mark.parametrize("reverse", [False, True])
-def test_gradients(reverse):
-    def function(xs, start):
-        carry, ys = gx.scan(lambda c, x: (gx.sin(c) * x + c, c * x), start, xs, reverse=reverse)
-        return gx.sum(carry) + gx.sum(ys * ys)
-
-    check_gradients(function, XS, np.array([0.1, 0.2, 0.3]))
-    check_gradients(function, XS[:2], np.array([0.1, 0.2, 0.3]), order=2, tolerance=1e-5)
+def test_variables_and_updates():
+    v = gx.variable(np.array(2.0), name="v")
+    x = gx.placeholder((), "float64")
+    new = gx.cond(x > v, lambda: v * 2, lambda: v - 1)
+    step = gx.compile([x], new, updates={v: new})
+    assert [float(step(3.0)) for _ in range(3)] == [4, 3, 2]
 
 
-def test_gradient_of_a_closed_over_variable():
-    w = gx.variable(np.array(0.5), name="w")
-    xs = gx.placeholder(("n",), "float64")
-    carry, _ = gx.scan(lambda c, x: (c * w + x, None), 1.0, xs)
-    # 0.5**3 + 4/4 + 5/2 + 6 and its derivative in w, 3 w**2 + 2 w 4 + 5
-    assert run([carry, gx.gradients(carry, w)], {xs: [4.0, 5.0, 6.0]}) == [9.625, 9.75]
-    assert not any(n.op is variable for n in toposort([carry.node.inputs[0].attrs["body"].outputs[0]]))
+# What the compiler makes of them.
 
 
-def test_arrays_without_elements_in_a_body() -> None:
-    xs = gx.placeholder((3, 4), "float64", name="xs")
-    total, ys = gx.scan(lambda c, x: (c + gx.sum(x[:0]), gx.concat([x[:0], x])), gx.asarray(0.0), xs)
-    found = gx.compile([xs], [total, ys])(np.ones((3, 4)))
-    assert found[0] == 0
-    np.testing.assert_array_equal(found[1], np.ones((3, 4)))
+def test_dead_parts_go():
+    text = """
+def f(a: f64[3], b: f64[3], n: i64[()], p: bool[()]):
+    def test(i: i64[()], c: f64[3], d: f64[3], n: i64[()], k: f64[3]): return (lt(i, n),)
+    def body(i: i64[()], c: f64[3], d: f64[3], n: i64[()], k: f64[3]): return (add(i, i64(1)), add(c, k), mul(d, c))
+    v0 = while_loop(n, a, b, n, b, test=test, body=body, carries=3, max_steps=None)
+    v1 = v0[1]
+    def yes(u: f64[3], w: f64[3]): return (add(u, w), mul(u, w), u)
+    def no(u: f64[3], w: f64[3]): return (sub(u, w), u, u)
+    v2 = cond(p, a, b, on_true=yes, on_false=no)
+    v3 = v2[2]
+    v4 = v2[1]
+    return (v1, v3, v4)
+"""
+    graph = prune(from_text(text.strip()))
+    loop = next(n for n in graph.nodes if n.op.name == "while_loop")
+    assert loop.attrs["carries"] == 2  # d has no influence on c
+    branch = next(n for n in graph.nodes if n.op.name == "cond")
+    assert len(branch.type.items) == 1  # the first is not read, the third is an operand
+    assert graph.outputs[1] is graph.inputs[0]
+    again = from_text(to_text(graph))
+    assert to_text(again) == to_text(graph)
+
+
+def test_what_is_the_same_in_every_step_is_done_before():
+    w, x, n = gx.placeholder((8, 8), name="w"), gx.placeholder((8,), name="x"), gx.placeholder((), "int64", name="n")
+    loop = gx.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, c[1] @ gx.exp(w)), (0, x))
+    graph = hoist(Graph((w.node, x.node, n.node), (loop[1].node,)))
+    (region,) = [node for node in graph.nodes if node.op.name == "while_loop"]
+    assert "exp" not in [node.op.name for node in region.attrs["body"].nodes]
+    assert "exp" in [node.op.name for node in graph.nodes]
+
+
+def test_a_weight_is_packed_before_the_loop():
+    """The product with the same matrix in each step arranges it once."""
+    w, x, n = gx.placeholder((64, 40), name="w"), gx.placeholder((64, 40), name="x"), gx.placeholder((), "int64")
+    loop = gx.while_loop(lambda c: c[0] < n, lambda c: (c[0] + 1, gx.tanh((c[1] @ w.T) @ w)), (0, x))
+    call = gx.compile([w, x, n], loop[1])
+    steps = call.text("kernels").split("while True")
+    before = steps[0].split("# arena")[1]
+    assert "pack" in before or "pack" not in call.text("kernels")
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(64, 40)).astype("f4") * 0.1, rng.normal(size=(64, 40)).astype("f4")
+    expected = b
+    for _ in range(3):
+        expected = np.tanh((expected @ a.T) @ a)
+    np.testing.assert_allclose(call(a, b, 3), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(call(a, b, 0), b)
+
+
+def test_many_steps_compile_as_one():
+    xs = gx.placeholder(("n", 4), name="xs")
+    call = gx.compile([xs], gx.scan(lambda c, x: (gx.tanh(c + x), None), gx.zeros((4,)), xs)[0])
+    sizes = []
+    for n in (10, 10_000):
+        call.specialize(n=n)
+        sizes.append(len(call.text("llvm")))
+    assert sizes[1] < sizes[0] + 100
+
+
+# Errors.
+
+x = gx.placeholder((), "float64", name="x")
+row = gx.placeholder((3,), name="row")
+
+WRONG = [
+    (lambda: gx.cond(x, lambda: 1, lambda: 2), errors.DTypeError, "cond: pred must be a bool, got f64"),
+    (lambda: gx.cond(row > 0, lambda: 1, lambda: 2), errors.ShapeError, "cond: pred must be one bool, got bool[3]"),
+    (lambda: gx.cond(x > 0, lambda: row, lambda: x), errors.DTypeError, "result is f32[3] of true_fn, f64 of false_fn"),
+    (lambda: gx.cond(x > 0, lambda: {"a": row}, lambda: {"a": row[:2]}), errors.ShapeError, "result['a'] is f32[3]"),
+    (lambda: gx.cond(x > 0, lambda: (x, x), lambda: x), errors.ArgumentError, "must return one structure"),
+    (lambda: gx.while_loop(lambda c: c, lambda c: c, x), errors.DTypeError, "what cond_fn returns must be a bool"),
+    (lambda: gx.while_loop(lambda c: c > 0, lambda c: c, row), errors.ShapeError, "what cond_fn returns must be one"),
+    (lambda: gx.while_loop(lambda c: c > 0, lambda c: row, x), errors.DTypeError, "carry must be f64 in every step"),
+    (lambda: gx.while_loop(lambda c: c[0] > 0, lambda c: c[0], (x, x)), errors.ArgumentError, "of the structure"),
+    (lambda: gx.while_loop(lambda c: True, lambda c: c, ()), errors.ArgumentError, "init must hold a value"),
+    (lambda: gx.while_loop(lambda c: c > 0, lambda c: c, x, -1), errors.ArgumentError, "max_steps must be None or"),
+    (lambda: gx.fori_loop(0, x, lambda i, c: c, x), errors.DTypeError, "fori_loop: bounds must be integers, got f64"),
+    (lambda: gx.map(lambda v: v, x), errors.ShapeError, "must have a leading axis"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "error", "message"), WRONG)
+def test_errors(wrong, error, message):
+    with pytest.raises(error) as info:
+        wrong()
+    assert message in str(info.value)
+    assert "test_control.py" in str(info.value)
