@@ -30,7 +30,7 @@ def same_index(group: Group, stored: Mapping[Node, int], last_read: Mapping[Oper
         return frozenset()
     read: dict[Operand, set[Index]] = {}
     for node in group.nodes:
-        for source, index in _reads(group, node, variables):
+        for source, index in reads_of(group, node, variables):
             read.setdefault(source, set()).add(index)
     first = min(stored[o] for o in whole)
     inside = set(group.nodes)
@@ -39,7 +39,7 @@ def same_index(group: Group, stored: Mapping[Node, int], last_read: Mapping[Oper
     )
 
 
-def _reads(group: Group, node: Node, positions: dict[int, Index]) -> Iterator[tuple[Node, Index]]:
+def reads_of(group: Group, node: Node, positions: dict[int, Index]) -> Iterator[tuple[Node, Index]]:
     """Return what a node reads, and where."""
     position = place(group.domain.get(node, group.axes[node]), positions)
     if isinstance(node.op, View):

@@ -28,6 +28,7 @@ from graphc.lower.regions import Planned, Regions, copying, placed
 from graphc.lower.scatter import lower_scatter
 from graphc.lower.schedule import array_of, schedules, writes
 from graphc.lower.shared import SharedKernels
+from graphc.lower.steps import lower_steps
 from graphc.lower.transpose import lower_transposed
 from graphc.lower.work import Launch, Loop, LoopSite, Operand, Site, Work
 from graphc.ops.conv import convolve_weight
@@ -143,8 +144,12 @@ class _Lowering(Regions):
             return []
         if group.kind is GroupKind.REGION:
             assert group.hero is not None
-            return [Loop(group.hero)]
-        launches = self.shared.launches(group)
+            steps = lower_steps(group, self.target)
+            if steps is None:
+                return [Loop(group.hero)]
+            launches = [self.shared.known(steps)]
+        else:
+            launches = self.shared.launches(group)
         self.group_of.update(dict.fromkeys(launches, group))
         return launches
 

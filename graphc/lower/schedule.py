@@ -46,9 +46,10 @@ def reads(work: Work) -> list[Operand]:
 
 
 def writes(work: Work) -> list[Operand]:
-    """Return the operands that work writes, in the order in which the kernel has them."""
+    """Return the operands that work writes, in the order in which the kernel has them; where these are items, the node
+    with several results."""
     if isinstance(work, Launch):
-        return [o for o in dict.fromkeys(work.operands) if o in work.writes]
+        return list(dict.fromkeys([array_of(o) for o in work.operands if o in work.writes]))
     return [work.node]
 
 

@@ -34,10 +34,14 @@ class SharedKernels:
         known = self._by_outline.get(key)
         if known is not None:
             return _on_other_nodes(known[1], known[0], nodes)
-        launches = [replace(each, kernel=self._unique(each.kernel)) for each in self._lower(group)]
+        launches = [self.known(each) for each in self._lower(group)]
         if not any(each.sites for each in launches):  # a site is a line of the user's, another one in each group
             self._by_outline[key] = nodes, launches
         return launches
+
+    def known(self, launch: Launch) -> Launch:
+        """Return a launch of a kernel like this, of which there is one."""
+        return replace(launch, kernel=self._unique(launch.kernel))
 
     def _unique(self, kernel: Kernel) -> Kernel:
         return self._kernels.setdefault(kernel_key(kernel), kernel)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc import nest
-from graphc.array.control.scan import scan
+from graphc.array.control.scans import scan
 from graphc.array.control.tracing import adopted, closed_since, require_same_carry, returned
 from graphc.array.convert import as_node, cast_to, result_type
 from graphc.array.handle import wrap

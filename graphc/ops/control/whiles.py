@@ -17,7 +17,7 @@ from graphc.errors import ShapeError, StepsError
 from graphc.ir.graph import Graph, Node, Region, items, literal, substitute
 from graphc.ir.types import INT64, TensorType, TupleType
 from graphc.ops.control.parts import Pullback, parameter, require_count, require_flag, require_same
-from graphc.ops.control.scan import scan
+from graphc.ops.control.scans import scan
 from graphc.ops.elementwise import floor_divide, iota, minimum
 
 BLOCK = 128
