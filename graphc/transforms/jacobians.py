@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphc import nest
-from graphc.array.control.scan import scan
+from graphc.array.control.scans import scan
 from graphc.array.convert import asarray
 from graphc.array.handle import Handle
 from graphc.array.shape import moveaxis, reshape
