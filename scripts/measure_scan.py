@@ -73,7 +73,9 @@ def cases(steps: int) -> list[Case]:
         ("vector 4", decay(gx.scan), decay(lax and lax.scan), (normal(steps, 4), normal(4))),
     ]
     for width in (64, 1024):
-        found.append((f"running sum {width}", total(gx.scan), total(lax and lax.scan), (normal(steps, width), normal(width))))
+        found.append(
+            (f"running sum {width}", total(gx.scan), total(lax and lax.scan), (normal(steps, width), normal(width)))
+        )
     for width in (4, 1024):
         args = (np.abs(normal(width)) + 1,)
         found.append((f"newton {width}", newton(gx.scan, steps), newton(lax and lax.scan, steps), args))

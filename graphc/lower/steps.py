@@ -49,8 +49,8 @@ REGISTER = Space.REGISTER
 VECTORS = 4
 """Widest strip, in vectors: enough independent chains of operations to hide their latency."""
 
-DEAR_VECTORS = 2
-"""The same where functions are computed, which have many independent operations themselves and much code."""
+ROW_VECTORS = 8
+"""A row of at most so many vectors is one strip where only arithmetic is done, which hides less latency."""
 
 
 def lower_steps(group: Group, target: Target) -> Launch | None:
@@ -60,11 +60,30 @@ def lower_steps(group: Group, target: Target) -> Launch | None:
     if scan.op.name != "scan" or scan.attrs.get("counted") or scan.attrs["length"] < 2:
         return None
     body = _as_one(scan, group.bodies["body"])
-    if body is None:
+    if body is None or not _pays(scan, body, target):
         return None
     names = list(dict.fromkeys(n.op.name for n in body.nodes))
     name = "_".join(["scan", *names[:3]]) + ("_etc" if len(names) > 3 else "")
     return _Steps(scan, body, name, target).launch()
+
+
+def _pays(scan: Node, body: Group, target: Target) -> bool:
+    """Whether strips are quicker than rows: where a step reads or stacks rows, a strip must be a row, as wide ones are
+    walked faster one after the other."""
+    attrs = scan.attrs
+    first, last = attrs["carries"], attrs["carries"] + attrs["slices"]
+    streamed = [n for n in (*attrs["body"].inputs[first:last], *attrs["body"].outputs[first:]) if n.ndim]
+    return not streamed or _size(body.space) <= _row_vectors(body) * _lanes(body, target)
+
+
+def _lanes(body: Group, target: Target) -> int:
+    return target.lanes(max([n.dtype.itemsize for n in body.nodes]))
+
+
+def _row_vectors(body: Group) -> int:
+    """Return how many vectors a row that is one strip may have."""
+    is_dear = any(isinstance(n.op, Elementwise) and n.op.scalar not in CHEAP for n in body.nodes)
+    return VECTORS if is_dear else ROW_VECTORS
 
 
 def _as_one(scan: Node, groups: Sequence[Group]) -> Group | None:
@@ -174,11 +193,13 @@ class _Steps(Nest):
         return strips
 
     def _strip_width(self, extent: int) -> int:
-        """Return the elements of a strip: as many vectors as divide the whole, and leave one strip for each core."""
-        lanes = self.target.lanes(max(n.dtype.itemsize for n in self.group.nodes))
-        is_dear = any(isinstance(n.op, Elementwise) and n.op.scalar not in CHEAP for n in self.group.nodes)
+        """Return the elements of a strip: a short row, or as many vectors as divide a long one and leave one strip for
+        each core."""
+        lanes = _lanes(self.group, self.target)
         registers = self.target.vector_registers // 2 // max(1, len(self.starts))
-        most = max(1, min(DEAR_VECTORS if is_dear else VECTORS, registers, extent // lanes // self.target.cores))
+        vectors = -(-extent // lanes)
+        most = vectors if vectors <= _row_vectors(self.group) else min(VECTORS, vectors // self.target.cores)
+        most = max(1, min(most, registers))
         return lanes * next((n for n in range(most, 0, -1) if extent % (n * lanes) == 0), most)
 
     def _strip(self) -> Stmt:
