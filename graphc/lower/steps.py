@@ -49,6 +49,9 @@ REGISTER = Space.REGISTER
 VECTORS = 4
 """Widest strip, in vectors: enough independent chains of operations to hide their latency."""
 
+CODE = 512
+"""Most operations on vectors in a step, which is straight code: more take longer to compile than they save."""
+
 ROW_VECTORS = 8
 """A row of at most so many vectors is one strip where only arithmetic is done, which hides less latency."""
 
@@ -199,7 +202,7 @@ class _Steps(Nest):
         registers = self.target.vector_registers // 2 // max(1, len(self.starts))
         vectors = -(-extent // lanes)
         most = vectors if vectors <= _row_vectors(self.group) else min(VECTORS, vectors // self.target.cores)
-        most = max(1, min(most, registers))
+        most = max(1, min(most, registers, CODE // len(self.group.nodes)))
         return lanes * next((n for n in range(most, 0, -1) if extent % (n * lanes) == 0), most)
 
     def _strip(self) -> Stmt:
