@@ -441,7 +441,7 @@ class _Builder:
 
     def ordering(self) -> Node:
         x = self.node(lambda n: n.ndim > 0 and n in self.exact)
-        count = x.shape[-1] if not self.chance(3) else self.choices.integer(0, x.shape[-1])
+        count = x.shape[-1] if not self.chance(3) else self.choices.integer(1, x.shape[-1])
         if self.chance(4):
             table = self.array((self.one_of(self.sizes),), x.dtype, exact=True)
             table = OPS["sort"](table, descending=False, count=table.shape[0])
