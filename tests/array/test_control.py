@@ -99,6 +99,8 @@ VALUES = [
     (lambda n: gx.fori_loop(n, 3, lambda i, p: p * i, 1), (7,), 1),
     (lambda x: gx.fori_loop(2, 5, lambda i, p: p + i * x, 0.0), (2.0,), 18.0),
     (lambda x: gx.fori_loop(0, x.shape[0], lambda i, c: c + x[i], 0.0), (X,), X.sum()),
+    (lambda x: gx.fori_loop(2, x.shape[0], lambda i, c: c + x[i], 0.0), (X,), X[2]),
+    (lambda x: gx.fori_loop(5, x.shape[0], lambda i, c: c + x[i], 0.0), (X,), 0.0),
     (lambda xs: gx.map(lambda x: {"s": gx.sum(x), "m": gx.max(x)}, xs)["m"], (ROWS,), ROWS.max(1)),
     (lambda x: gx.cond(True, lambda v: v + 1, lambda v: v, x), (2.0,), 3.0),
     (lambda x: gx.cond(x > 0, lambda: x, lambda: 0.0), (2.0,), 2.0),

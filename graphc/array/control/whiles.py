@@ -11,7 +11,7 @@ from graphc.array.control.tracing import adopted, closed_since, require_same_car
 from graphc.array.convert import as_node, cast_to, result_type
 from graphc.array.handle import wrap
 from graphc.errors import ArgumentError, DTypeError, ShapeError
-from graphc.ir.dims import Dim
+from graphc.ir.dims import Dim, maximum
 from graphc.ir.graph import Node, births, items
 from graphc.ir.types import INT64
 from graphc.ops import control as ops
@@ -84,9 +84,7 @@ def fori_loop(lo: Any, hi: Any, body: Callable[[Any, Any], Any], init: Any) -> A
     known = [_bound(b) for b in (lo, hi)]
     first, last = known
     if isinstance(first, int | Dim) and isinstance(last, int | Dim):
-        length = last - first
-        if isinstance(length, int):
-            length = max(0, length)
+        length = maximum(last - first, 0)
         steps = add(iota(shape=(length,), axis=0, dtype=INT64), as_node("fori_loop", first, INT64))
         return scan(lambda carry, i: (body(i, carry), None), init, wrap(steps))[0]
     start, end = (wrap(as_node("fori_loop", b, INT64)) for b in known)
