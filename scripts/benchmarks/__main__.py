@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,6 +47,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the processes of libraries end with this one
     if options.list:
         sys.stdout.write("".join(f"{suite}: {name}\n" for suite, name in _names(options)))
         return 0
