@@ -217,16 +217,22 @@ def _moves() -> list[Program]:
         return [normal(rng, 4096, 1000), rng.integers(0, 1000, (4096, 1))], []
 
     def heads(lib: Library, x: Any) -> Any:
-        return lib.array.permute_dims(x, (0, 2, 1, 3)) * 2
+        return lib.array.reshape(lib.array.permute_dims(x, (0, 2, 1, 3)), (8, 128, 512))
 
     def added(rng: np.random.Generator) -> Any:
         return [normal(rng, 1024, 1024), normal(rng, 1024), normal(rng, 1024, 1)], []
 
+    def turned(lib: Library, x: Any, y: Any) -> Any:
+        return lib.array.permute_dims(x, (1, 0)) + y
+
+    def turning(n: int, m: int) -> Any:
+        return lambda rng: ([normal(rng, n, m), normal(rng, m, n)], [])
+
     return [
-        Program("2 x^T, 2048 x 2048", of(lambda lib, x: lib.array.permute_dims(x, (1, 0)) * 2), matrix(2048, 2048)),
-        Program("2 x^T, 100 x 60", of(lambda lib, x: lib.array.permute_dims(x, (1, 0)) * 2), matrix(100, 60)),
+        Program("x^T + y, 2048 x 2048", of(turned), turning(2048, 2048)),
+        Program("x^T + y, 100 x 60", of(turned), turning(100, 60)),
         Program("x + x^T, 1024 x 1024", of(lambda lib, x: x + lib.array.permute_dims(x, (1, 0))), matrix(1024, 1024)),
-        Program("heads to the front, 8 x 128 x 8 x 64", of(heads), matrix(8, 128, 8, 64)),
+        Program("heads merged, 8 x 8 x 128 x 64", of(heads), matrix(8, 8, 128, 64)),
         Program("x + row + column, 1024 x 1024", of(lambda lib, x, r, c: x + r + c), added),
         Program("every second column, 1024 x 2048", of(lambda lib, x: x[:, ::2] * 2), matrix(1024, 2048)),
         Program("concat and shift, 1 M", of(_shifted), matrix(1 << 20)),
