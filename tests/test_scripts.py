@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.benchmarks.turns import judged
+from scripts.benchmarks.turns import judged, workers
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,3 +65,13 @@ def test_a_library_that_disagrees_is_not_timed() -> None:
     old = want - 1e-3
     assert "disagrees" in judged({"results": [np.asarray(old + 1.01e-3, np.float32)]}, [want], [old])
     assert judged({"results": [np.asarray(want, np.float32)]}, [want], [old])["difference"] < 1
+
+
+def test_a_library_that_dies_is_started_again() -> None:
+    with workers(["numpy"], 1) as (worker,):
+        assert worker.missing is None
+        assert "results" in worker.ask("prepare", "products", "A B, 16")
+        worker.prepared.append(("products", "A B, 16"))
+        worker.process.kill()
+        assert "ended" in worker.ask("time", "products", "A B, 16", 1)["failed"]
+        assert worker.ask("time", "products", "A B, 16", 1)["seconds"] > 0

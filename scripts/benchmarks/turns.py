@@ -25,6 +25,9 @@ TOLERANCES = {"float32": 2e-4, "float64": 1e-8}
 """Largest difference from the reference, relative to the largest element, that rounding explains."""
 
 
+LIMIT = 200
+"""Seconds after which a library has failed to answer, and is started again."""
+
 TOGETHER = 8
 """Programs that are prepared before the first of them is timed: compilers are done by then, and memory suffices."""
 
@@ -50,19 +53,23 @@ class Worker:
     """A library in a process of its own."""
 
     def __init__(self, name: str, threads: int) -> None:
-        self.name = name
-        self.pipe, theirs = Pipe()
+        self.name, self.threads = name, threads
         self.cores = sorted(os.sched_getaffinity(0))[-threads:]
+        self.version: str | None = None
+        self.missing: str | None = None
+        self.prepared: list[tuple[str, str]] = []
+        self.start()
+
+    def start(self) -> None:
+        self.pipe, theirs = Pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "scripts.benchmarks.worker", name, str(theirs.fileno())],
+            [sys.executable, "-m", "scripts.benchmarks.worker", self.name, str(theirs.fileno())],
             cwd=ROOT,
-            env={**os.environ, **environment(threads)},
+            env={**os.environ, **environment(self.threads)},
             pass_fds=[theirs.fileno()],
             stdout=sys.stderr,
         )
         theirs.close()
-        self.version: str | None = None
-        self.missing: str | None = None
 
     def greet(self) -> None:
         """Wait until the library is imported, or is known to be missing."""
@@ -70,15 +77,34 @@ class Worker:
         self.version = answer.get("version")
         self.missing = answer.get("missing") or answer.get("failed")
 
-    def ask(self, *message: Any) -> Any:
-        self.pipe.send(message)
+    def ask(self, *message: Any) -> dict[str, Any]:
+        self.send(*message)
         return self.receive()
 
-    def receive(self) -> Any:
+    def send(self, *message: Any) -> None:
+        with contextlib.suppress(BrokenPipeError):  # what is received then says that the process has ended
+            self.pipe.send(message)
+
+    def receive(self) -> dict[str, Any]:
         try:
-            return self.pipe.recv()
+            if not self.pipe.poll(LIMIT):
+                self.start_again()
+                return {"failed": f"took more than {LIMIT} s"}
+            answer: dict[str, Any] = self.pipe.recv()
         except (EOFError, ConnectionResetError):
-            return {"failed": f"the process of {self.name} ended with {self.process.wait()}"}
+            code = self.process.wait()
+            self.start_again()
+            return {"failed": f"the process ended with {code}"}
+        return answer
+
+    def start_again(self) -> None:
+        """Start the library anew, as far as it was before it got stuck or died."""
+        self.end(patience=0)
+        lost, self.prepared = self.prepared, []
+        self.start()
+        self.greet()
+        for suite, program in lost:
+            self.ask("prepare", suite, program)
 
     @property
     def is_alive(self) -> bool:
@@ -99,11 +125,11 @@ class Worker:
         if self.is_alive:
             self.process.send_signal(signal.SIGCONT)
 
-    def end(self) -> None:
+    def end(self, patience: float = 2.0) -> None:
         self.pipe.close()
         self.go_on()
         try:
-            self.process.wait(timeout=2)
+            self.process.wait(timeout=patience)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -140,13 +166,17 @@ Measured = dict[str, dict[str, Any]]
 
 def prepare(suite: str, program: Program, of: Sequence[Worker], reference: Worker) -> Measured:
     """Have all libraries compile a program; return those that agree with the reference, and why others do not."""
-    asked = [w for w in (reference, *of) if w.is_alive]
+    asked = (reference, *of)
     for worker in asked:
         worker.go_on()
-        worker.pipe.send(("prepare", suite, program.name))
-    answers = {worker.name: worker.receive() for worker in asked}
+        worker.send("prepare", suite, program.name)
+    answers = {}
+    for worker in asked:
+        answers[worker.name] = worker.receive()
+        if "results" in answers[worker.name]:
+            worker.prepared.append((suite, program.name))
     expected = answers.pop("reference")
-    reference.ask("drop", suite, program.name)
+    _drop(reference, suite, program)
     if "results" not in expected:
         return {worker.name: dict(expected) for worker in of}
     moving = program.state[: expected["facts"]["updates"]]
@@ -206,8 +236,15 @@ def measure(suite: str, program: Program, of: Sequence[Worker], effort: Effort, 
             break
     for worker in of:
         worker.go_on()
-        worker.ask("drop", suite, program.name)
+        _drop(worker, suite, program)
     return found
+
+
+def _drop(worker: Worker, suite: str, program: Program) -> None:
+    """Have a worker forget a program."""
+    worker.ask("drop", suite, program.name)
+    with contextlib.suppress(ValueError):
+        worker.prepared.remove((suite, program.name))
 
 
 @contextlib.contextmanager
@@ -254,7 +291,7 @@ def measure_all(
 ) -> Iterator[tuple[str, Measured]]:
     """Yield programs that are prepared, measured with the libraries that agree."""
     for program, found in prepared:
-        agreeing = [w for w in of if w.is_alive and "difference" in found[w.name]]
+        agreeing = [w for w in of if "difference" in found[w.name]]
         for name, samples in measure(suite, program, agreeing, effort, rng).items():
             found[name].update(samples)
         yield program.name, found

@@ -31,13 +31,12 @@ def _conv2d(x: Any, w: Any, stride: int = 1, padding: int = 0, dilation: int = 1
 
 def _max_pool2d(x: Any, size: int) -> Any:
     window = (1, 1, size, size)
-    return jax.lax.reduce_window(x, jnp.asarray(-jnp.inf, x.dtype), jax.lax.max, window, window, "VALID")
+    return jax.lax.reduce_window(x, -np.inf, jax.lax.max, window, window, "VALID")
 
 
 def _avg_pool2d(x: Any, size: int) -> Any:
     window = (1, 1, size, size)
-    zero = jnp.asarray(0, x.dtype)
-    return jax.lax.reduce_window(x, zero, jax.lax.add, window, window, "VALID") / (size * size)
+    return jax.lax.reduce_window(x, 0.0, jax.lax.add, window, window, "VALID") / (size * size)
 
 
 def _descended(parameters: Tensors, gradients: Tensors, rate: float) -> Tensors:
