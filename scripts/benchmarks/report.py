@@ -51,7 +51,8 @@ def page(record: Record, pictures: dict[str, list[str]]) -> Iterator[str]:
         yield "## Roofline\n"
         yield (
             "Floating-point operations a second of graphc's programs against operations a byte, both by its own count "
-            "(`exe.cost()`, each transcendental as one operation), on one thread. The lines are the measured peaks.\n"
+            "(`exe.cost()`, each transcendental as one operation), on one thread. The lines are the measured peaks; "
+            "above the slanted one lie programs whose arrays stay in a cache.\n"
         )
         yield from (f"![Roofline](benchmarks/{name})\n" for name in pictures["roofline"])
 
