@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import signal
 import sys
 import time
 import timeit
@@ -90,6 +91,7 @@ def _timer(prepared: Prepared) -> timeit.Timer:
 
 
 def main(name: str, pipe: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks; it ends this one
     connection = Connection(pipe)
     try:
         peer = peer_named(name)
@@ -101,7 +103,7 @@ def main(name: str, pipe: int) -> None:
     while True:
         try:
             order, *arguments = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             return
         try:
             connection.send(getattr(worker, order)(*arguments))
