@@ -28,10 +28,10 @@ if __name__ == "__main__":  # before libraries start their threads
 import numpy as np
 
 import graphc as gx
+from graphc.capture import capture
 from graphc.codegen.jit import Machine
 from graphc.codegen.module import emit_module
 from graphc.compiler import prepare
-from graphc.capture import capture
 from graphc.ir.journal import Journal
 from graphc.ir.loops import (
     SERIAL,

@@ -30,10 +30,12 @@ MATRIX_SIZES = (
 SPECS = (
     "bmk,bkn->bmn", "bmk,bnk->bmn", "bkm,bkn->bmn", "mbk,bkn->bmn", "bmk,bkn->mbn", "bmk,kn->bmn", "mk,bkn->bmn",
     "mk,bkn->mbn", "mk,k->m", "km,k->m", "k,kn->n", "k,nk->n", "m,n->mn", "m,n->nm", "bm,bn->bmn", "k,k->", "bk,bk->b",
-    "bk,b->bk", "mab,abn->mn", "mab,ban->mn", "amb,bna->mn", "mk,km->", "abk,kcd->abcd", "abk,kcd->cabd", "akb,ckd->acbd",
+    "bk,b->bk", "mab,abn->mn", "mab,ban->mn", "amb,bna->mn", "mk,km->",
+    "abk,kcd->abcd", "abk,kcd->cabd", "akb,ckd->acbd",
 )  # fmt: skip
 SIZES = (
-    {"a": 2, "b": 3, "c": 3, "d": 5, "k": 9, "m": 7, "n": 18}, {"a": 9, "b": 8, "c": 4, "d": 17, "k": 40, "m": 35, "n": 33}
+    {"a": 2, "b": 3, "c": 3, "d": 5, "k": 9, "m": 7, "n": 18},
+    {"a": 9, "b": 8, "c": 4, "d": 17, "k": 40, "m": 35, "n": 33}
 )  # fmt: skip
 
 

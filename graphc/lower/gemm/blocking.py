@@ -14,8 +14,11 @@ PAGE_BYTES = 4096
 MIN_ROWS_TO_PACK = 32
 """Rows that must share a rearranged b for that to pay where it is for speed alone."""
 
-WAYS = 16
-"""Iterations of the outermost loop to aim at: enough for an even share on many cores."""
+EVEN = 8
+"""Iterations for each core from which on it does not matter whether all cores get as many."""
+
+SHARE_OF_LAST = 4
+"""What one core may count on of the last cache, in sizes of its second one."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Size:
 class Blocks:
     """A plan for a product in tiles.
 
-    row_tiles    tiles of about `tile.rows` rows each; `row_block` of them are worked on together, for one panel of b
+    row_tiles    tiles of `tile.rows` rows or one less; `row_block` of them are worked on together, for one panel of b
     all_columns  whether an iteration of the outermost loop does all columns, or one tile of them
     depth        blocks of the sum, between which the result waits in memory
     """
@@ -59,48 +62,45 @@ def plan(size: Size, lanes: int, target: Target, must_pack_b: bool) -> Blocks:
     """Return how to compute a product in tiles."""
     tile = choose_tile(size.rows, size.columns, size.depth, lanes, target)
     row_tiles = -(-size.rows // tile.rows)
-    depth = _depth_blocks(size, target)
-    steps = -(-size.depth // depth)
-    row_block = _row_block(size, steps, tile, row_tiles, target)
+    depth = _depth_blocks(size, tile, target)
+    blocks = -(-row_tiles // _row_block(size, -(-size.depth // depth), tile, target))
+    columns = size.outer * -(-size.columns // (tile.vectors * lanes))
+    all_columns = columns < EVEN * target.cores and columns % target.cores != 0
+    if all_columns and size.outer < EVEN * target.cores:
+        blocks = -(-blocks // target.cores) * target.cores
+    row_block = -(-row_tiles // min(blocks, row_tiles))
     blocks = -(-row_tiles // row_block)
-    column_tiles = -(-size.columns // (tile.vectors * lanes))
-    all_columns = True
-    if blocks * size.outer < WAYS and column_tiles > blocks:
-        all_columns, row_block, blocks = False, row_tiles, 1
-    row_tiles = blocks * row_block
-    if row_tiles > size.rows:
-        row_tiles, row_block = size.rows, 1
+    if blocks * row_block > size.rows:
+        row_block, blocks = 1, size.rows
     return Blocks(
-        Tile(Split(size.rows, row_tiles).size, tile.vectors), row_tiles, row_block, all_columns, depth,
-        pack_a=_pays_to_pack_a(size, tile, target),
-        pack_b=must_pack_b or _pays_to_pack_b(size, tile, lanes, target),
+        Tile(Split(size.rows, blocks * row_block).size, tile.vectors), blocks * row_block, row_block, all_columns, depth,
+        pack_a=_pays_to_pack_a(size, target),
+        pack_b=must_pack_b or _pays_to_pack_b(size, tile, target),
     )  # fmt: skip
 
 
-def _depth_blocks(size: Size, target: Target) -> int:
-    """Return in how many blocks to sum: one, unless so few rows of a fit into half of the second cache that b would
-    have to come from beyond it all the time."""
-    most = target.l2_bytes // 2 // (64 * size.itemsize)
+def _depth_blocks(size: Size, tile: Tile, target: Target) -> int:
+    """Return in how many blocks to sum: as few as leave a panel of b in half of the second cache, since the result has
+    to be read and written for each."""
+    most = target.l2_bytes // 2 // (tile.vectors * target.vector_bytes)
     return -(-size.depth // most) if size.is_simple else 1
 
 
-def _row_block(size: Size, steps: int, tile: Tile, row_tiles: int, target: Target) -> int:
-    """Return the tiles of rows to work on together: as many as keep their part of a in half of the second cache."""
-    fitting = max(1, target.l2_bytes // 2 // (tile.rows * steps * size.itemsize))
-    wanted = max(1, row_tiles * size.outer // WAYS)
-    return min(fitting, wanted, row_tiles)
+def _row_block(size: Size, steps: int, tile: Tile, target: Target) -> int:
+    """Return the tiles of rows to work on together for one panel of b: the more, the less often b comes from memory,
+    as long as what they read of a stays in a share of the last cache."""
+    return max(1, SHARE_OF_LAST * target.l2_bytes // (tile.rows * steps * size.itemsize))
 
 
-def _pays_to_pack_a(size: Size, tile: Tile, target: Target) -> bool:
-    """Whether rows of a tile would throw each other out of the first cache."""
-    if size.columns * size.itemsize < 8 * target.vector_bytes:
+def _pays_to_pack_a(size: Size, target: Target) -> bool:
+    """Whether what steps of the sum read for a tile would be thrown out of the first cache before the next tile reads
+    what is beside it. Rows that are contiguous are read on and on."""
+    if size.a_step == 1 or size.columns * size.itemsize < 8 * target.vector_bytes:
         return False
-    if size.a_step == 1:
-        return tile.rows > _capacity(size.a_row * size.itemsize, target)
     return size.depth > _capacity(size.a_step * size.itemsize, target)
 
 
-def _pays_to_pack_b(size: Size, tile: Tile, lanes: int, target: Target) -> bool:
+def _pays_to_pack_b(size: Size, tile: Tile, target: Target) -> bool:
     """Whether the rows of b that a tile reads would throw each other out of the caches before they are used again."""
     if size.rows < MIN_ROWS_TO_PACK:
         return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from graphc.ir.graph import Node
 from graphc.ir.index import Index, Position, flatten, trace
-from graphc.ir.loops import PARALLEL, For, LoopKind, Stmt, Var
+from graphc.ir.loops import PARALLEL, Const, For, If, LoopKind, Stmt, Var, apply, block
 from graphc.lower.work import Operand
 
 Where = Mapping[str, Index]
@@ -123,3 +123,9 @@ def decoded(index: Index, extents: Sequence[int]) -> list[Index]:
         found.append(index % extent)
         index = index // extent
     return found[::-1]
+
+
+def either(number: Index, limit: int, below: Stmt, others: Stmt) -> Stmt:
+    """Return one of two statements, the first where a number is below a limit."""
+    value = number.to_expr()
+    return block(If(apply("lt", value, Const(limit)), below), If(apply("ge", value, Const(limit)), others))

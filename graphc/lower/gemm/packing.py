@@ -21,7 +21,6 @@ from graphc.ir.loops import (
     Const,
     Expr,
     For,
-    If,
     Kernel,
     Let,
     Load,
@@ -34,7 +33,7 @@ from graphc.ir.loops import (
     const,
 )
 from graphc.ir.types import TensorType
-from graphc.lower.gemm.labels import Access, Label, Where, decoded, nested, positions_of, row_major
+from graphc.lower.gemm.labels import Access, Label, Where, decoded, either, nested, positions_of, row_major
 from graphc.lower.gemm.problem import Problem
 from graphc.lower.operands import Operands
 from graphc.lower.work import Launch, Temporary
@@ -130,10 +129,7 @@ class _Packing:
             return copies(False)
         if not whole:
             return copies(True)
-        last = tile.to_expr()
-        return block(
-            If(apply("lt", last, Const(whole)), copies(False)), If(apply("ge", last, Const(whole)), copies(True))
-        )
+        return either(tile, whole, copies(False), copies(True))
 
     def _transposed(self, where: Where, tile: Index) -> Stmt:
         """Copy squares of as many columns and steps of the sum as a vector has lanes, through registers.

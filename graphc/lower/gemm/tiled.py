@@ -45,7 +45,7 @@ from graphc.ir.loops import (
 )
 from graphc.ir.types import TensorType
 from graphc.lower.gemm.blocking import Blocks, Size, plan
-from graphc.lower.gemm.labels import Access, Label, Where, decoded, nested, positions_of
+from graphc.lower.gemm.labels import Access, Label, Where, decoded, either, nested, positions_of
 from graphc.lower.gemm.packing import Panels, pack
 from graphc.lower.gemm.problem import Body, Problem
 from graphc.lower.gemm.tiles import Split, Tile
@@ -56,8 +56,8 @@ Factor = Access | Panels
 
 @dataclass(frozen=True)
 class _Part:
-    """Elements of one loop: those from `start`, in the panel with number `tile`; `limit` is what there is in all, if the
-    last panel has more."""
+    """Elements of one loop: those from `start`, in the panel with number `tile`; `limit` is what there is in all,
+    if the last panel has more."""
 
     loop: Label
     tile: Index
@@ -158,11 +158,7 @@ class _Tiled:
             last = Index({}, whole)
             if not whole:
                 return of(last, rest)
-            number = column.to_expr()
-            return block(
-                If(apply("lt", number, Const(whole)), of(column, self.width)),
-                If(apply("ge", number, Const(whole)), of(last, rest)),
-            )
+            return either(column, whole, of(column, self.width), of(last, rest))
         code: list[Stmt] = []
         whole = tiles if is_filled_up else whole
         if whole:
@@ -185,16 +181,11 @@ class _Tiled:
 
         if isinstance(self.a, Panels):
             return For(var, blocks.row_block, of(tile * split.size, split.size))
-        longer, shorter = of(tile * split.size, split.size), None
+        longer = of(tile * split.size, split.size)
         if split.is_even:
             return For(var, blocks.row_block, longer)
         shorter = of(tile * (split.size - 1) + split.longer, split.size - 1)
-        number = tile.to_expr()
-        choice = block(
-            If(apply("lt", number, Const(split.longer)), longer),
-            If(apply("ge", number, Const(split.longer)), shorter),
-        )
-        return For(var, blocks.row_block, choice)
+        return For(var, blocks.row_block, either(tile, split.longer, longer, shorter))
 
 
 class _TileCode:
@@ -318,11 +309,7 @@ class _TileCode:
 
         if limit < width:
             return self._each(kind, masked)
-        tile = columns.tile.to_expr()
-        return block(
-            If(apply("lt", tile, Const(limit // width)), self._each(kind, within)),
-            If(apply("ge", tile, Const(limit // width)), self._each(kind, masked)),
-        )
+        return either(columns.tile, limit // width, self._each(kind, within), self._each(kind, masked))
 
     def _finish(self) -> list[Stmt]:
         if not self.body.epilogue_is_long():
