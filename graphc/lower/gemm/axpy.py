@@ -41,8 +41,8 @@ MAX_ROWS = 2
 STEPS = 8
 """Rows of b that are added at once."""
 
-STRIP_BYTES = 2048
-"""Bytes of each row of b that one strip reads in a row."""
+STRIP_BYTES = 1024, 8192
+"""Bytes of each row of b that one strip reads in a row: at least, and at most."""
 
 
 def lower_axpy(problem: Problem) -> list[Launch]:
@@ -63,7 +63,7 @@ class _Axpy:
 
     def launch(self) -> Launch:
         """Return the loop over strips."""
-        width = min(self.n.extent, STRIP_BYTES // self.problem.dtype.itemsize)
+        width = self._width()
         whole, rest = divmod(self.n.extent, width)
         extents = [*[loop.extent for loop in self.outer], whole + bool(rest)]
         total = 1
@@ -78,6 +78,13 @@ class _Axpy:
         if rest:
             body = either(strip, whole, body, self._strip(where, Index({}, whole * width), rest))
         return self.body.launch(For(var, total, body, PARALLEL))
+
+    def _width(self) -> int:
+        """Return the columns of a strip: all if that is not too long, but a share of them for each core."""
+        least, most = (nbytes // self.problem.dtype.itemsize for nbytes in STRIP_BYTES)
+        lanes = self.problem.lanes
+        share = -(-self.n.extent // (self.problem.target.cores * lanes)) * lanes
+        return min(self.n.extent, most, max(least, share))
 
     def _strip(self, where: Where, start: Index, width: int) -> Stmt:
         rows, dtype = self.m.extent, self.problem.dtype

@@ -60,7 +60,7 @@ class Blocks:
 
 def plan(size: Size, lanes: int, target: Target, must_pack_b: bool) -> Blocks:
     """Return how to compute a product in tiles."""
-    tile = choose_tile(size.rows, size.columns, size.depth, lanes, target)
+    tile = choose_tile(size.rows, size.columns, size.depth, lanes, target, _most_rows(size, target))
     row_tiles = -(-size.rows // tile.rows)
     depth = _depth_blocks(size, tile, target)
     blocks = -(-row_tiles // _row_block(size, -(-size.depth // depth), tile, target))
@@ -73,10 +73,21 @@ def plan(size: Size, lanes: int, target: Target, must_pack_b: bool) -> Blocks:
     if blocks * row_block > size.rows:
         row_block, blocks = 1, size.rows
     return Blocks(
-        Tile(Split(size.rows, blocks * row_block).size, tile.vectors), blocks * row_block, row_block, all_columns, depth,
+        tile=Tile(Split(size.rows, blocks * row_block).size, tile.vectors),
+        row_tiles=blocks * row_block,
+        row_block=row_block,
+        all_columns=all_columns,
+        depth=depth,
         pack_a=_pays_to_pack_a(size, target),
         pack_b=must_pack_b or _pays_to_pack_b(size, tile, target),
-    )  # fmt: skip
+    )
+
+
+def _most_rows(size: Size, target: Target) -> int:
+    """Return how many rows of a, read side by side, leave each other and b their place in the first cache."""
+    if size.a_step != 1:
+        return size.rows
+    return max(1, _capacity(size.a_row * size.itemsize, target) * 2 // 3)
 
 
 def _depth_blocks(size: Size, tile: Tile, target: Target) -> int:

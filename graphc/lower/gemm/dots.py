@@ -37,13 +37,15 @@ from graphc.ir.loops import (
 )
 from graphc.ir.types import TensorType
 from graphc.lower.gemm.labels import Access, Label, Where, decoded, either, nested, positions_of
+from graphc.lower.gemm.packing import arrange
 from graphc.lower.gemm.problem import Body, Problem
 from graphc.lower.gemm.tiles import MAX_UNROLL_K, STEP_MULTIPLICATIONS, Split
 from graphc.lower.work import Launch
 from graphc.target import Target
 
-COLUMNS = (16, 8, 4, 2, 1)
-"""Columns of a block: a power of two, so that their sums fill a vector."""
+COLUMNS = (8, 4, 2, 1)
+"""Columns of a block: a power of two, so that their sums fill a vector; no more, as each is a place in memory to read
+from."""
 
 FOLD_CYCLES = 3.0
 """Cycles to sum up the lanes of one accumulator."""
@@ -58,7 +60,12 @@ class Dots:
 
 
 def choose_dots(rows: int, columns: int, steps: int, target: Target) -> tuple[Dots, float]:
-    """Return a block for dot products of `steps` vectors each, and the cycles that all of them take."""
+    """Return a block for dot products of `steps` vectors each, and the cycles that all of them take.
+
+    All rows pass by for each block of columns: from the second cache or from beyond it if they do not stay nearer.
+    """
+    vector = target.vector_bytes
+    waits = vector / target.bytes_per_cycle(rows * steps * vector) - 1
     found = []
     for n in COLUMNS:
         if n > columns and n > 1:
@@ -67,15 +74,21 @@ def choose_dots(rows: int, columns: int, steps: int, target: Target) -> tuple[Do
         m = Split(rows, -(-rows // most)).size
         if m * n + min(m, n) + 1 > target.vector_registers:
             continue
-        each = steps * max(m * n / 2, (m + n) / 2, 4.0) + m * n * FOLD_CYCLES + 10
+        step = max(m * n / 2, (m + n) / 2, 4.0) + m * waits
+        each = steps * step + m * n * FOLD_CYCLES + 10
         found.append((each * -(-rows // m) * -(-columns // n), Dots(m, n)))
     cycles, dots = min(found, key=lambda pair: pair[0])
     return dots, cycles
 
 
 def lower_dots(problem: Problem) -> list[Launch]:
-    """Return the kernel of a product whose factors are contiguous along the sum."""
-    return [_Dots(problem).launch()]
+    """Return the kernels of a product by dot products; a factor that is not contiguous along the sum is copied."""
+    before = []
+    last = problem.merged(problem.summed, problem.a, problem.b)[-1]
+    if problem.b.stride(last) != 1:
+        problem.b, launch = arrange(problem, problem.b, "b")
+        before.append(launch)
+    return [*before, _Dots(problem).launch()]
 
 
 class _Dots:

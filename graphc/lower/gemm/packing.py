@@ -65,6 +65,22 @@ def pack(
     return _Packing(problem, source, outer, free, width, count).run(f"{problem.name}_{suffix}")
 
 
+def arrange(problem: Problem, source: Access, suffix: str) -> tuple[Access, Launch]:
+    """Return a copy of a factor in which the sum is contiguous, and the launch of the kernel that makes it."""
+    others = [c for c in source.labels if c not in problem.summed]
+    order = "".join([*others, *problem.summed])
+    copy = Temporary(TensorType(problem.dtype, tuple([problem.sizes[c] for c in order])))
+    target = Access(copy, order, row_major(order, problem.sizes), 0)
+    loops = problem.merged(order, source)
+    where, variables = positions_of(loops)
+    operands = Operands()
+    element = Load(operands.buffer(source.operand), (source.index(where).to_expr(),))
+    store = Store(operands.buffer(copy), (target.index(where).to_expr(),), element)
+    kernel_body = nested(loops, variables, store, PARALLEL, VECTOR)
+    kernel = Kernel(f"{problem.name}_{suffix}", tuple(operands.buffers.values()), kernel_body)
+    return target, Launch(kernel, tuple(operands.buffers), frozenset((copy,)))
+
+
 class _Packing:
     def __init__(
         self, problem: Problem, source: Access, outer: Sequence[str], free: Label, width: int, count: int

@@ -48,6 +48,11 @@ class Problem:
         self.rows = [c for c in self.out if c not in self.b.labels]
         self.columns = [c for c in self.out if c not in self.a.labels]
 
+    def exchange(self) -> None:
+        """Let a and b take each other's part."""
+        self.a, self.b = self.b, self.a
+        self.rows, self.columns = self.columns, self.rows
+
     def _long(self, labels: str) -> str:
         return "".join([c for c in labels if self.sizes[c] != 1])
 

@@ -52,9 +52,9 @@ class Split:
         return self.longer == self.parts
 
 
-def choose_tile(rows: int, columns: int, depth: int, lanes: int, target: Target) -> Tile:
-    """Return a register tile for a result of rows x columns summed over depth: of those that cost least, to within
-    CODE_SLACK, the one with the least code.
+def choose_tile(rows: int, columns: int, depth: int, lanes: int, target: Target, most_rows: int) -> Tile:
+    """Return a register tile of `most_rows` at most for a result of rows x columns summed over depth: of those that
+    cost least, to within CODE_SLACK, the one with the least code.
 
     Accumulators and the vectors of b must leave some registers free for a's elements.
     """
@@ -63,7 +63,7 @@ def choose_tile(rows: int, columns: int, depth: int, lanes: int, target: Target)
     is_near = depth * vectors * target.vector_bytes <= target.l1_bytes
     found: list[tuple[float, int, Tile]] = []
     for v in range(1, min(MAX_VECTORS, vectors) + 1):
-        most = min(rows, (free - v) // v)
+        most = min(rows, most_rows, (free - v) // v)
         if most < 1:
             continue
         equal_shares = -(-rows // -(-rows // most))  # no tiny tile at the end
