@@ -11,6 +11,7 @@ arrange b in panels first.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from graphc.ir.index import Index
@@ -47,6 +48,9 @@ COLUMNS = (8, 4, 2, 1)
 """Columns of a block: a power of two, so that their sums fill a vector; no more, as each is a place in memory to read
 from."""
 
+MAX_ROWS = 4
+"""Rows of a block at most."""
+
 FOLD_CYCLES = 3.0
 """Cycles to sum up the lanes of one accumulator."""
 
@@ -62,21 +66,20 @@ class Dots:
 def choose_dots(rows: int, columns: int, steps: int, target: Target) -> tuple[Dots, float]:
     """Return a block for dot products of `steps` vectors each, and the cycles that all of them take.
 
-    All rows pass by for each block of columns: from the second cache or from beyond it if they do not stay nearer.
+    All rows pass by for each block of columns, but for the first time from the second cache, or from beyond it if they
+    do not stay nearer.
     """
     vector = target.vector_bytes
     waits = vector / target.bytes_per_cycle(rows * steps * vector) - 1
     found = []
-    for n in COLUMNS:
-        if n > columns and n > 1:
-            continue
-        most = max(1, min(rows, 4, (target.vector_registers - 2) // n - 1))
+    for n, most in itertools.product(COLUMNS, range(1, MAX_ROWS + 1)):
         m = Split(rows, -(-rows // most)).size
-        if m * n + min(m, n) + 1 > target.vector_registers:
+        if (n > columns and n > 1) or m * n + min(m, n) + 1 > target.vector_registers:
             continue
-        step = max(m * n / 2, (m + n) / 2, 4.0) + m * waits
+        passes = -(-columns // n)
+        step = max(m * n / 2, (m + n) / 2, 4.0) + m * waits * (passes - 1) / passes
         each = steps * step + m * n * FOLD_CYCLES + 10
-        found.append((each * -(-rows // m) * -(-columns // n), Dots(m, n)))
+        found.append((each * -(-rows // m) * passes, Dots(m, n)))
     cycles, dots = min(found, key=lambda pair: pair[0])
     return dots, cycles
 
