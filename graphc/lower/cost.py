@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from graphc.ir.intern import code_key
+from graphc.ir.interpret import evaluate
 from graphc.ir.loops import (
     PRIMITIVES,
     Accumulate,
     Apply,
     Branch,
+    Buffer,
     Call,
     Copy,
+    Expr,
     For,
+    If,
     Kernel,
+    Load,
     Program,
     Repeat,
     Step,
     Stmt,
+    Var,
     While,
     expressions,
     substatements,
@@ -28,6 +37,10 @@ from graphc.target import FUNCTION_CYCLES, LAUNCH_CYCLES, Target
 
 FLOP_CYCLES = 0.25
 """Cycles of one operation on a vector where half of them are fused into multiply-adds and two are under way."""
+
+
+MOST_EVALUATED = 4096
+"""Iterations for which a condition on loops is evaluated at most, to count what it keeps from running."""
 
 
 @dataclass(frozen=True)
@@ -143,12 +156,22 @@ def _kernel_cost(kernel: Kernel, target: Target) -> tuple[tuple[int, int], tuple
 
 
 def operations(stmt: Stmt) -> tuple[int, int]:
-    """Return the flops and transcendentals of a statement."""
+    """Return the flops and transcendentals of a statement; of what runs under conditions on loops alone, in the share
+    of their iterations in which it does."""
+    flops, transcendentals = _weighed(stmt, {}, ())
+    return round(flops), round(transcendentals)
+
+
+def _weighed(stmt: Stmt, loops: Mapping[Var, int], conditions: tuple[Expr, ...]) -> tuple[float, float]:
     if isinstance(stmt, For):
-        flops, transcendentals = operations(stmt.body)
+        flops, transcendentals = _weighed(stmt.body, {**loops, stmt.var: stmt.extent}, conditions)
         return stmt.extent * flops, stmt.extent * transcendentals
-    flops = int(isinstance(stmt, Accumulate) and stmt.buffer.type.dtype.kind == "f")
-    transcendentals = 0
+    if isinstance(stmt, If) and _free(stmt.condition) <= loops.keys():
+        share = _share((*conditions, stmt.condition), loops) / (_share(conditions, loops) or 1.0)
+        flops, transcendentals = _weighed(stmt.body, loops, (*conditions, stmt.condition))
+        return share * flops, share * transcendentals
+    flops = float(isinstance(stmt, Accumulate) and stmt.buffer.type.dtype.kind == "f")
+    transcendentals = 0.0
     for expr in walk_expressions(expressions(stmt)):
         if isinstance(expr, Apply) and expr.args[-1].dtype.kind == "f":
             if expr.op in PRIMITIVES:
@@ -156,6 +179,23 @@ def operations(stmt: Stmt) -> tuple[int, int]:
             else:
                 transcendentals += 1
     for part in substatements(stmt):
-        inner = operations(part)
+        inner = _weighed(part, loops, conditions)
         flops, transcendentals = flops + inner[0], transcendentals + inner[1]
     return flops, transcendentals
+
+
+def _free(expr: Expr) -> set[Var | None]:
+    """Return the variables of an expression; None stands for what it reads."""
+    parts = walk_expressions((expr,))
+    return {p if isinstance(p, Var) else None for p in parts if isinstance(p, Var | Load)}
+
+
+def _share(conditions: Sequence[Expr], loops: Mapping[Var, int]) -> float:
+    """Return in how many of all iterations conditions hold, of very many in a sample of them."""
+    variables = [v for v in loops if any(v in _free(c) for c in conditions)]
+    if not variables:
+        return 1.0
+    most = max(2, int(MOST_EVALUATED ** (1 / len(variables))))
+    points = [np.unique(np.linspace(0, loops[v] - 1, min(loops[v], most)).astype(np.int64)) for v in variables]
+    grid: dict[Var | Buffer, Any] = dict(zip(variables, np.meshgrid(*points, indexing="ij"), strict=True))
+    return float(np.mean(np.logical_and.reduce(np.broadcast_arrays(*[evaluate(c, grid) for c in conditions]))))
