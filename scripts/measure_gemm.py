@@ -5,7 +5,7 @@
 Prints a table in Markdown. All take turns, and medians are compared. Kernels run many times in one native call, so
 what a call costs is not in graphc's numbers; peers write into memory that is there, where they can (jax cannot), and
 their numbers have their calls in them. Peers are NumPy (OpenBLAS), PyTorch (MKL) and jax, as far as the interpreter
-has them. The peak is that of multiply-adds on registers, measured in the same turns.
+has them. The peak is that of multiply-adds on the registers of one core, measured in the same turns.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ import graphc as gx
 from graphc.capture import capture
 from graphc.codegen.jit import Machine
 from graphc.codegen.module import emit_module
+from graphc.codegen.pool import emit_pool
 from graphc.compiler import prepare
 from graphc.ir.journal import Journal
 from graphc.ir.loops import (
@@ -58,6 +59,7 @@ from graphc.ir.loops import (
 from graphc.ir.types import TensorType
 from graphc.lower.program import lower
 from graphc.options import Options
+from graphc.runtime.pool import POOL
 from graphc.target import host
 
 try:
@@ -164,7 +166,7 @@ class Native:
         self.arena = np.empty(program.arena_bytes + 64, np.uint8)
         arena = self.arena.ctypes.data + -self.arena.ctypes.data % 64
         self.kept = [*arrays, *program.constants]
-        addresses = [*[a.ctypes.data for a in self.kept], arena]
+        addresses = [*[a.ctypes.data for a in self.kept], arena, POOL.address]
         self.slots = (ctypes.c_void_p * len(addresses))(*addresses)
         self.failure = (ctypes.c_int64 * 2)()
         self.entry = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(self.machine.address)
@@ -173,8 +175,8 @@ class Native:
         assert not self.entry(self.slots, self.failure)
 
 
-def compiled(case: Case) -> Program:
-    """Return graphc's program of a product."""
+def compiled(case: Case, threads: int = 1) -> Program:
+    """Return graphc's program of a product, for so many threads at most."""
     a, b = gx.placeholder(case.a, case.dtype, name="a"), gx.placeholder(case.b, case.dtype, name="b")
     result, inputs = case.product(_Swappable(a), _Swappable(b), lambda x, y: x.tensor @ y.tensor), [a, b]
     if case.epilogue:
@@ -183,7 +185,7 @@ def compiled(case: Case) -> Program:
         result = {"bias relu": gx.nn.relu, "bias gelu": gx.nn.gelu}[case.epilogue](result + bias)
     graph = capture(inputs, result, None, None, "measured").graph
     _, prepared, groups = prepare(graph, Options(), Journal())
-    return lower(prepared, groups, host()).program
+    return lower(prepared, groups, host(), threads).program
 
 
 @dataclass(frozen=True)
@@ -292,15 +294,15 @@ def medians(runs: dict[str, Run], seconds: float) -> dict[str, float]:
     return {name: float(np.median([t[name] for t in times])) for name in runs}
 
 
-def measure(case: Case, seconds: float, is_aligned: bool) -> list[str]:
+def measure(case: Case, options: argparse.Namespace) -> list[str]:
     rng = np.random.default_rng(0)
-    arrays = [array(rng, s, case.dtype, is_aligned) for s in (case.a, case.b)]
+    arrays = [array(rng, s, case.dtype, options.aligned) for s in (case.a, case.b)]
     if case.epilogue:
-        arrays.append(array(rng, case.b[-1:], case.dtype, is_aligned))
+        arrays.append(array(rng, case.b[-1:], case.dtype, options.aligned))
     expected = case.product(*[x.astype(F64) for x in arrays[:2]], np.matmul)
-    out = array(rng, expected.shape, case.dtype, is_aligned)
+    out = array(rng, expected.shape, case.dtype, options.aligned)
     start = time.perf_counter()
-    program = compiled(case)
+    program = compiled(case, options.threads)
     seconds_to_lower = time.perf_counter() - start
     repeats = max(1, int(2e6 / case.flops))
     native = Native(program, [*arrays, out], repeats)
@@ -310,7 +312,7 @@ def measure(case: Case, seconds: float, is_aligned: bool) -> list[str]:
         scale = float(np.abs(expected).max())
         np.testing.assert_allclose(out, expected, rtol=0, atol=scale * 1e-13 if case.dtype == F64 else scale * 1e-4)
     peak, peak_flops = peak_run(case.dtype)
-    found = medians({"graphc": native, "peak": peak, **peers(case, arrays, out)}, seconds)
+    found = medians({"graphc": native, "peak": peak, **peers(case, arrays, out)}, options.seconds)
     own = found["graphc"] / repeats
     share = case.flops / own / (peak_flops / found["peak"])
     ratios = [f"{found[p] / own:.2f}" if p in found else "" for p in ("numpy", "torch", "jax")]
@@ -329,6 +331,9 @@ def main() -> int:
         torch.set_num_threads(options.threads)
     if jax is not None:
         jax.config.update("jax_enable_x64", True)
+    if options.threads > 1:
+        gx.set_threads(options.threads)
+        POOL.prepare(lambda: Machine(emit_pool(host()), "pool", host(), level=0))
     for dtype in (F32, F64):
         peak, flops = peak_run(dtype)
         print(f"peak of one thread: {flops / medians({'peak': peak}, options.seconds)['peak'] / 1e9:.0f} GF/s {dtype}")
@@ -336,7 +341,7 @@ def main() -> int:
     print("|---|--:|--:|--:|--:|--:|--:|--:|")
     for case in cases():
         if not options.names or any(n in case.name for n in options.names):
-            print("| " + " | ".join(measure(case, options.seconds, options.aligned)) + " |", flush=True)
+            print("| " + " | ".join(measure(case, options)) + " |", flush=True)
     return 0
 
 

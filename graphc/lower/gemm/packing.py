@@ -1,6 +1,6 @@
 """Factors arranged anew, so that a tile finds what it needs at each step of the summation in a row.
 
-    panels[tile, k, j] = b[k, tile * width + j]
+    panels[tile, k, j] = b[k, tile * step + j]
 
 The panels of one tile lie in order of use, on cache lines of their own, however far apart rows are in the factor.
 """
@@ -38,6 +38,9 @@ from graphc.lower.gemm.problem import Problem
 from graphc.lower.operands import Operands
 from graphc.lower.work import Launch, Temporary
 
+MAX_SQUARE = 16
+"""Rows of the squares that go through registers, at most: there are as many vectors in each."""
+
 
 @dataclass(frozen=True)
 class Panels:
@@ -58,11 +61,12 @@ class Panels:
 
 
 def pack(
-    problem: Problem, source: Access, outer: Sequence[str], free: Label, width: int, suffix: str, count: int = 0
+    problem: Problem, source: Access, outer: Sequence[str], free: Label, suffix: str, step: int, count: int
 ) -> tuple[Panels, Launch]:
-    """Return the panels of a factor along one of its loops, and the launch of the kernel that fills them: as many as
-    it takes, or `count`."""
-    return _Packing(problem, source, outer, free, width, count).run(f"{problem.name}_{suffix}")
+    """Return `count` panels of a factor, each `step` further along one of its loops, and the launch of the kernel that
+    fills them. Panels are whole vectors wide: what is beyond a step belongs to the next panel too, or is nobody's.
+    """
+    return _Packing(problem, source, outer, free, step, count).run(f"{problem.name}_{suffix}")
 
 
 def arrange(problem: Problem, source: Access, suffix: str) -> tuple[Access, Launch]:
@@ -83,16 +87,17 @@ def arrange(problem: Problem, source: Access, suffix: str) -> tuple[Access, Laun
 
 class _Packing:
     def __init__(
-        self, problem: Problem, source: Access, outer: Sequence[str], free: Label, width: int, count: int
+        self, problem: Problem, source: Access, outer: Sequence[str], free: Label, step: int, count: int
     ) -> None:
         self.problem = problem
         self.source = source
         self.free = free
-        self.width = width
+        self.step = step
+        self.count = count
+        self.width = width = -(-step // problem.lanes) * problem.lanes
         self.outer = [c for c in outer if c in source.labels]
         self.summed = problem.summed
         sizes, depth = problem.sizes, problem.extent(problem.summed)
-        self.count = count or -(-free.extent // width)
         panel = depth * width
         self.target = Temporary(TensorType(problem.dtype, (problem.extent(self.outer) * self.count * panel,)))
         strides = {**row_major(self.summed, sizes, width), **row_major(self.outer, sizes, self.count * panel)}
@@ -112,11 +117,12 @@ class _Packing:
         return self.panels, Launch(kernel, tuple(self.operands.buffers), frozenset((self.target,)))
 
     def _is_across(self) -> bool:
-        """Whether elements lie next to each other along the sum, and not along the panel."""
-        lanes = self.problem.lanes
+        """Whether elements lie next to each other along the sum, and not along the panel, in squares not too large."""
+        if not 1 < self.problem.lanes <= MAX_SQUARE:
+            return False
         summed = self.problem.merged(self.summed, self.source)
         is_along = self.source.stride(self.free) == 1 or len(summed) != 1
-        return not is_along and self.source.stride(summed[0]) == 1 and self.width % lanes == 0 and lanes > 1
+        return not is_along and self.source.stride(summed[0]) == 1
 
     def _load(self, where: Where, mask: Expr | None = None) -> Load:
         fill = const(0, self.problem.dtype) if mask is not None else None
@@ -131,11 +137,11 @@ class _Packing:
         """Copy rows of the panel; beyond the last column of the factor they are 0."""
         summed = self.problem.merged(self.summed, self.source)
         found, variables = positions_of(summed)
-        whole = self.free.extent // self.width
+        whole = min(self.count, max(0, (self.free.extent - self.width) // self.step + 1))
 
         def copies(masked: bool) -> Stmt:
             var = Var("j")
-            column = tile * self.width + Index.axis(var, self.width)
+            column = tile * self.step + Index.axis(var, self.width)
             here = {**where, **found, **self.free.positions(column)}
             mask = apply("lt", column.to_expr(), Const(self.free.extent)) if masked else None
             copy = self._store(here, tile, Index.axis(var, self.width), self._load(here, mask))
@@ -161,7 +167,7 @@ class _Packing:
 
         def copies(start: Index, steps: int) -> Stmt:
             row, lane = Var("r"), Var("c")
-            column, known = self._known(tile * self.width + first + Index.axis(row, lanes))
+            column, known = self._known(tile * self.step + first + Index.axis(row, lanes))
             step = start + Index.axis(lane, lanes)
             here = {**where, **self.free.positions(column), **summed.positions(step)}
             mask = apply("lt", step.to_expr(), Const(summed.extent)) if steps < lanes else None

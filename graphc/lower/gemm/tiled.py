@@ -91,10 +91,11 @@ class _Tiled:
         shared = [c for loop in self.outer for c in loop.names]
         self.width = blocks.tile.vectors * problem.lanes
         if blocks.pack_b:
-            self.b, launch = pack(problem, problem.b, shared, self.n, self.width, "b")
+            tiles = -(-self.n.extent // self.width)
+            self.b, launch = pack(problem, problem.b, shared, self.n, "b", self.width, tiles)
             before.append(launch)
         if blocks.pack_a:
-            self.a, launch = pack(problem, problem.a, shared, self.m, blocks.tile.rows, "a", blocks.row_tiles)
+            self.a, launch = pack(problem, problem.a, shared, self.m, "a", blocks.tile.rows, blocks.row_tiles)
             before.append(launch)
         self.blocks = blocks
         if blocks.depth > 1:
