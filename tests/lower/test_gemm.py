@@ -11,11 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphc as gx
+from graphc.capture import capture
+from graphc.compiler import prepare
 from graphc.eager import evaluate
 from graphc.ir.graph import Graph
+from graphc.ir.journal import Journal
+from graphc.ir.loops import Call, Repeat
 from graphc.ir.text import from_text
+from graphc.lower.cost import operations
+from graphc.lower.program import lower
+from graphc.options import Options
 from graphc.target import Target
-from tests.native import TARGETS, NativeGraph
+from tests.machine import MACHINE
+from tests.native import TARGETS, LoweredGraph, NativeGraph
 
 Array = np.ndarray[Any, Any]
 
@@ -74,7 +83,7 @@ def check(spec: str, sizes: dict[str, int], dtype: str, target: Target) -> None:
 @pytest.mark.parametrize("dtype", ["f32", "f64"])
 @pytest.mark.parametrize("spec", MATRIX_SPECS)
 def test_matrices(spec: str, dtype: str, target: str) -> None:
-    for m, n, k in MATRIX_SIZES:
+    for m, n, k in MATRIX_SIZES[:: 1 if dtype == "f32" else 2]:
         check(spec, {"m": m, "n": n, "k": k}, dtype, ALL_TARGETS[target])
 
 
@@ -120,3 +129,30 @@ def test_integers(target: str) -> None:
         inputs = [rng.integers(0, 200, i.shape).astype(i.dtype) for i in graph.inputs]
         (found,) = NativeGraph(graph, ALL_TARGETS[target])(inputs)
         np.testing.assert_array_equal(found, inputs[0] @ inputs[1].T)
+
+
+def test_what_a_loop_does_not_change_is_arranged_once() -> None:
+    w, h = gx.placeholder((1024, 1024), name="w"), gx.placeholder((64, 1024), name="h")
+    last, _ = gx.scan(lambda c, x: (gx.tanh(c @ w), None), h, None, length=5)
+    _, prepared, groups = prepare(capture([w, h], last, None, None, "f").graph, Options(), Journal())
+    steps = lower(prepared, groups, MACHINE).program.steps
+    (loop,) = [s for s in steps if isinstance(s, Repeat)]
+    assert [s.kernel.name for s in steps if isinstance(s, Call)] == ["contract_tanh_b"]
+    assert [s.kernel.name for s in loop.steps if isinstance(s, Call)] == ["contract_tanh"]
+
+
+@pytest.mark.parametrize("target", ALL_TARGETS)
+def test_each_kernel_can_be_shared_by_threads(target: str) -> None:
+    for spec in MATRIX_SPECS:
+        for m, n, k in MATRIX_SIZES:
+            graph = product(spec, {"m": m, "n": n, "k": k}, "f32")
+            for step in LoweredGraph(graph, ALL_TARGETS[target]).program.steps:
+                is_tiny = m * n * k < 1000
+                assert isinstance(step, Call)
+                assert step.kernel.ways is not None or is_tiny, (spec, m, n, k)
+
+
+def test_flops_are_counted_once_though_tiles_have_several_versions() -> None:
+    for m, n, k in ((130, 100, 20), (64, 64, 64), (513, 80, 33)):
+        steps = LoweredGraph(product("mk,kn->mn", {"m": m, "n": n, "k": k}, "f32"), MACHINE).program.steps
+        assert sum(operations(s.kernel.body)[0] for s in steps if isinstance(s, Call)) == 2 * m * n * k
