@@ -11,7 +11,10 @@ from graphc.target import Target
 PAGE_BYTES = 4096
 """Addresses that differ by this much share a place in the first cache."""
 
-MIN_ROWS_TO_PACK = 32
+LINE_BYTES = 64
+"""Bytes of a cache line."""
+
+MIN_ROWS_TO_PACK = 64
 """Rows that must share a rearranged b for that to pay where it is for speed alone."""
 
 EVEN = 8
@@ -113,14 +116,12 @@ def _pays_to_pack_a(size: Size, target: Target) -> bool:
 
 def _pays_to_pack_b(size: Size, tile: Tile, target: Target) -> bool:
     """Whether the rows of b that a tile reads would throw each other out of the caches before they are used again."""
-    if size.rows < MIN_ROWS_TO_PACK:
+    if size.rows < MIN_ROWS_TO_PACK or size.depth * size.columns * size.itemsize < SHARE_OF_LAST * target.l2_bytes:
         return False
-    lines = size.depth * (tile.vectors + 1)
-    is_far = size.depth * size.columns * size.itemsize > target.l2_bytes
-    return is_far and lines > _capacity(size.b_step * size.itemsize, target)
+    return size.depth * (tile.vectors + 1) > _capacity(size.b_step * size.itemsize, target)
 
 
 def _capacity(stride: int, target: Target) -> int:
     """Return how many cache lines that are `stride` bytes apart the first cache holds at once."""
-    places = PAGE_BYTES // math.gcd(stride, PAGE_BYTES) if stride else 1
-    return places * (target.l1_bytes // PAGE_BYTES)
+    places = PAGE_BYTES // max(LINE_BYTES, math.gcd(stride, PAGE_BYTES))
+    return places * max(1, target.l1_bytes // PAGE_BYTES)
