@@ -346,7 +346,12 @@ def _put_apart(
     extents = output.shape[len(lead) :]
     taps = [Var(f"k{k}") for k in range(len(window))]
     code: list[Stmt] = []
-    if any(n * s != e or d * w != s for n, s, e, w, d in zip(counts, stride, extents, window, dilation, strict=True)):
+    # Every element is in a window where windows are as long as strides, without holes, and the last one ends the axis.
+    is_covered = all(
+        n * s == e and w == s and (d == 1 or w == 1)
+        for n, s, e, w, d in zip(counts, stride, extents, window, dilation, strict=True)
+    )
+    if not is_covered:
         code.append(_zeros(output, lead, extents))
 
     def row(outer: tuple[Var, ...]) -> Stmt:

@@ -489,6 +489,7 @@ POOLINGS = [
     pooling((3, 12), (3, 4), "i32", window=(2,), stride=(3,)),
     pooling((1, 11, 11), (1, 2, 2), window=(6, 6), stride=(5, 5)),
     pooling((2, 9, 18), (2, 8, 16), window=(2, 3)),
+    pooling((2, 6, 4), (2, 3, 2), window=(1, 1), stride=(2, 2), dilation=(2, 2)),
 ]
 
 # Loops.
