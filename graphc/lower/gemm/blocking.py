@@ -116,9 +116,11 @@ def _pays_to_pack_a(size: Size, target: Target) -> bool:
 
 def _pays_to_pack_b(size: Size, tile: Tile, target: Target) -> bool:
     """Whether the rows of b that a tile reads would throw each other out of the caches before they are used again."""
-    if size.rows < MIN_ROWS_TO_PACK or size.depth * size.columns * size.itemsize < SHARE_OF_LAST * target.l2_bytes:
+    stride, nbytes = size.b_step * size.itemsize, size.depth * size.columns * size.itemsize
+    near = target.l2_bytes * (1 if stride % PAGE_BYTES == 0 else SHARE_OF_LAST)
+    if size.rows < MIN_ROWS_TO_PACK or nbytes < near:
         return False
-    return size.depth * (tile.vectors + 1) > _capacity(size.b_step * size.itemsize, target)
+    return size.depth * (tile.vectors + 1) > _capacity(stride, target)
 
 
 def _capacity(stride: int, target: Target) -> int:
