@@ -17,6 +17,9 @@ LINE_BYTES = 64
 MIN_ROWS_TO_PACK = 64
 """Rows that must share a rearranged b for that to pay where it is for speed alone."""
 
+MIN_TILES_TO_PACK = 8
+"""Tiles of columns that must share a rearranged a."""
+
 EVEN = 8
 """Iterations for each core from which on it does not matter whether all cores get as many."""
 
@@ -81,7 +84,7 @@ def plan(size: Size, lanes: int, target: Target, must_pack_b: bool) -> Blocks:
         row_block=row_block,
         all_columns=all_columns,
         depth=depth,
-        pack_a=_pays_to_pack_a(size, target),
+        pack_a=_pays_to_pack_a(size, tile, target),
         pack_b=must_pack_b or _pays_to_pack_b(size, tile, target),
     )
 
@@ -106,10 +109,10 @@ def _row_block(size: Size, steps: int, tile: Tile, target: Target) -> int:
     return max(1, SHARE_OF_LAST * target.l2_bytes // (tile.rows * steps * size.itemsize))
 
 
-def _pays_to_pack_a(size: Size, target: Target) -> bool:
+def _pays_to_pack_a(size: Size, tile: Tile, target: Target) -> bool:
     """Whether what steps of the sum read for a tile would be thrown out of the first cache before the next tile reads
     what is beside it. Rows that are contiguous are read on and on."""
-    if size.a_step == 1 or size.columns * size.itemsize < 8 * target.vector_bytes:
+    if size.a_step == 1 or size.columns * size.itemsize < MIN_TILES_TO_PACK * tile.vectors * target.vector_bytes:
         return False
     return size.depth > _capacity(size.a_step * size.itemsize, target)
 
