@@ -44,7 +44,7 @@ def _alone(library: str, suite: str, name: str, threads: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "scripts.benchmarks.memory", library, suite, name]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        return {"failed": done.stderr[-300:]}
+        return {"failed": (done.stderr.strip().splitlines() or [""])[-1]}
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -61,10 +61,10 @@ def _growth(library: str, suite: str, name: str) -> dict[str, Any]:
         return {"skipped": f"has no {', '.join(lacking)}"}
     try:
         prepared = peer.prepare(program)
+        if library != "graphc":  # whose arena would stay; the others compile at the first call, or start threads there
+            prepared.call(*prepared.args)
     except NotImplementedError as error:
         return {"skipped": str(error)}
-    if library != "graphc":  # whose arena would stay; the others compile at the first call, or start threads there
-        prepared.call(*prepared.args)
     _settle()
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew

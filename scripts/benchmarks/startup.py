@@ -115,7 +115,7 @@ def _alone(arguments: list[str], env: dict[str, str]) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         return {"failed": f"took more than {LIMIT} s"}
     if done.returncode:
-        return {"failed": done.stderr[-300:]}
+        return {"failed": (done.stderr.strip().splitlines() or [""])[-1]}
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -31,12 +31,11 @@ class Row:
 
 def rows(record: Record) -> Iterator[Row]:
     """Yield the rows of all targets that were measured."""
-    for suite, threads, run in record.runs():
-        programs: Programs = run["programs"]
-        for make in BY_SUITE.get(suite, ()):
-            row = make(programs, threads)
-            if row is not None:
-                yield row
+    runs = list(record.runs())
+    for suite, makers in BY_SUITE.items():
+        for make in makers:
+            found = [make(run["programs"], threads) for of, threads, run in runs if of == suite]
+            yield from (row for row in found if row is not None)
 
 
 def seconds(found: dict[str, Any], name: str) -> float | None:

@@ -60,8 +60,8 @@ class Worker:
             return {"results": prepared.read(result), "facts": {**prepared.facts, "first call": seconds}}
         except NotImplementedError as error:
             return {"skipped": str(error)}
-        except Exception:  # noqa: BLE001, what a peer cannot do is reported
-            return {"failed": traceback.format_exc(limit=-3)}
+        except Exception as error:  # noqa: BLE001, what a peer cannot do is reported
+            return failure(error)
 
     def calls_for(self, suite: str, name: str, seconds: float) -> dict[str, Any]:
         """Return how many calls take about so long."""
@@ -83,6 +83,12 @@ class Worker:
         return {}
 
 
+def failure(error: Exception) -> dict[str, str]:
+    """Return what results keep of an error; all of it goes to the standard error stream."""
+    traceback.print_exception(error)
+    return {"failed": f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"}
+
+
 def _timer(prepared: Prepared) -> timeit.Timer:
     """Return a timer of the call as a user writes it: arguments are names, not unpacked from a tuple."""
     names = {f"a{k}": value for k, value in enumerate(prepared.args)}
@@ -95,8 +101,8 @@ def main(name: str, pipe: int) -> None:
     connection = Connection(pipe)
     try:
         peer = peer_named(name)
-    except Exception:  # noqa: BLE001, a library that is not installed, or broken, is reported
-        connection.send({"missing": traceback.format_exc(limit=0).strip()})
+    except Exception as error:  # noqa: BLE001, a library that is not installed, or broken, is reported
+        connection.send({"missing": str(error)})
         return
     connection.send({"version": peer.version})
     worker = Worker(peer)
@@ -107,8 +113,8 @@ def main(name: str, pipe: int) -> None:
             return
         try:
             connection.send(getattr(worker, order)(*arguments))
-        except Exception:  # noqa: BLE001, so does one that breaks when it is called again
-            connection.send({"failed": traceback.format_exc(limit=-3)})
+        except Exception as error:  # noqa: BLE001, and so is one that breaks when it is called again
+            connection.send(failure(error))
 
 
 if __name__ == "__main__":
