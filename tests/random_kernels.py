@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.loops import (
+    CHOICES,
     COMPARISONS,
     PARALLEL,
     SERIAL,
@@ -207,7 +208,8 @@ class _Builder:
                 return self.one_of(lets)
             return self.leaf(axes, dtype)
         if self.chance(5):
-            return apply("select", self.truth(axes, depth - 1), *[self.expr(axes, dtype, depth - 1) for _ in "ab"])
+            choice = self.one_of(CHOICES)
+            return apply(choice, self.truth(axes, depth - 1), *[self.expr(axes, dtype, depth - 1) for _ in "ab"])
         if self.chance(5):
             return self.cast(axes, dtype, depth - 1)
         return self.floats(axes, dtype, depth - 1) if dtype.kind == "f" else self.integers(axes, dtype, depth - 1)

@@ -62,6 +62,8 @@ class ExpressionEmitter(ABC):
         # Registers brought into being inside the current VECTOR loop: each lane has its own.
         self.lane_registers: set[Buffer] = set()
         self.lanes = 1
+        # The level of the innermost scope that rarely runs: nothing is computed earlier for its sake.
+        self.floor = 0
         # How many lanes of the current vector of a VECTOR loop run.
         self.active = 0
         # Which lanes run: all but those beyond the end of the loop, and those for which a condition holds.
@@ -89,6 +91,9 @@ class ExpressionEmitter(ABC):
         """Return the value of a pure instruction, defined at `level` unless it already is."""
         scope = self.scopes[min(level, self.scope.level)]
         known = scope.memo.get(text)
+        if known is None and scope.level < self.floor:
+            scope = self.scopes[self.floor]
+            known = scope.memo.get(text)
         if known is None or known.dtype != dtype:
             known = Value(f"%{self.fresh()}", dtype, lanes, scope.level)
             scope.memo[text] = known
@@ -166,6 +171,8 @@ class ExpressionEmitter(ABC):
         return value
 
     def _apply(self, expr: Apply) -> Value:
+        if expr.op == "rarely":
+            return self._rarely(*expr.args)
         return self.apply(expr.op, [self._emit(a) for a in expr.args], expr.dtype)
 
     def apply(self, op: str, args: Sequence[Value], dtype: DType) -> Value:
@@ -253,6 +260,35 @@ class ExpressionEmitter(ABC):
         a, b = self.vector(a, lanes), self.vector(b, lanes)
         text = f"select {llvm_type(condition)} {condition.name}, {llvm_type(a)} {a.name}, {llvm_type(b)} {b.name}"
         return self.define(text, a.dtype, lanes, max(condition.level, a.level, b.level))
+
+    def _rarely(self, condition: Expr, exact: Expr, common: Expr) -> Value:
+        """Compute `exact` behind a branch that is taken where the condition holds in any lane."""
+        flag, usual = self._emit(condition), self._emit(common)
+        if flag.known is not None:
+            return self._emit(exact) if flag.known else usual
+        lanes = self.lanes if flag.step or usual.step else max(flag.lanes, usual.lanes)
+        flag, usual = self.vector(flag, lanes), self.vector(usual, lanes)
+        taken = flag
+        if lanes > 1:
+            name, kind = f"llvm.vector.reduce.or.v{lanes}i1", f"<{lanes} x i1>"
+            self.declarations[f"declare i1 @{name}({kind})"] = None
+            taken = self.define(f"call i1 @{name}({kind} {flag.name})", BOOL, 1, flag.level)
+        outer, cache = self.scope, dict(self._cache)
+        rare, done = self.fresh("rare"), self.fresh("done")
+        inner = Scope(outer.level + 1, rare, guarded=True)
+        self.scopes.append(inner)
+        floor, self.floor = self.floor, inner.level
+        chosen = self._select([flag, self.vector(self._emit(exact), lanes), usual], lanes)
+        self.line(f"br label %{done}")
+        self.scopes.pop()
+        self.floor = floor
+        self._cache = cache  # what is computed behind the branch is not there elsewhere
+        result = Value(f"%{self.fresh('phi')}", usual.dtype, lanes, outer.level)
+        ways = f"[{chosen.name}, %{inner.label}], [{usual.name}, %{outer.label}]"
+        outer.lines += [f"  br i1 {taken.name}, label %{rare}, label %{done}", f"{rare}:", *inner.lines, f"{done}:"]
+        outer.lines.append(f"  {result.name} = phi {llvm_type(result)} {ways}")
+        outer.label = done
+        return result
 
     def _convert(self, op: str, value: Value, dtype: DType) -> Value:
         lanes, source = value.lanes, value.dtype

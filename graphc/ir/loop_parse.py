@@ -11,6 +11,7 @@ import numpy as np
 from graphc.errors import ArgumentError
 from graphc.ir.loop_text import COMPARED, LOOPS, SIGNS, leading_dtype, result_dtype
 from graphc.ir.loops import (
+    CHOICES,
     Accumulate,
     Alloc,
     Apply,
@@ -211,7 +212,7 @@ class _Reader:
     ) -> Apply:
         given = [self.expr(t) if number_of(t) is None else None for t in trees]
         leading = leading_dtype(op, [None if g is None else g.dtype for g in given])
-        places = [BOOL if op == "select" and k == 0 and dtype is None else leading for k in range(len(trees))]
+        places = [BOOL if op in CHOICES and k == 0 and dtype is None else leading for k in range(len(trees))]
         args = [g if g is not None else self.expr(t, place) for g, t, place in zip(given, trees, places, strict=True)]
         result = dtype or result_dtype(op, [a.dtype for a in args])
         if result is None:

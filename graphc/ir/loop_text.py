@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from graphc.ir.loops import (
+    CHOICES,
     COMPARISONS,
     Accumulate,
     Alloc,
@@ -88,7 +89,7 @@ def result_dtype(op: str, args: Sequence[np.dtype[Any]]) -> np.dtype[Any] | None
         return BOOL
     if op in ("cast", "bitcast") or not args:
         return None
-    return args[1] if op == "select" and len(args) > 1 else args[0]
+    return args[1] if op in CHOICES and len(args) > 1 else args[0]
 
 
 def leading_dtype(op: str, args: Sequence[np.dtype[Any] | None]) -> np.dtype[Any]:
@@ -96,7 +97,7 @@ def leading_dtype(op: str, args: Sequence[np.dtype[Any] | None]) -> np.dtype[Any
 
     The condition of a select is not asked: there a bare number is bool.
     """
-    return next((d for d in args[op == "select" :] if d is not None), INT64)
+    return next((d for d in args[op in CHOICES :] if d is not None), INT64)
 
 
 # Writing.
@@ -278,7 +279,7 @@ class _Writer:
             return f"{left} {sign} {self.operand(args[1], dtype, level + 1, done)}", level
         if len(args) == 1 and op in UNARY and not isinstance(args[0], Const):
             return f"{UNARY[op]}{self.operand(args[0], dtype, UNARY_SIGN, done)}", UNARY_SIGN
-        dtypes = [BOOL if op == "select" and k == 0 else dtype for k in range(len(args))]
+        dtypes = [BOOL if op in CHOICES and k == 0 else dtype for k in range(len(args))]
         parts = [self.operand(a, d, CONDITIONAL, done) for a, d in zip(args, dtypes, strict=True)]
         return f"{op}({', '.join(parts)})", ATOM
 
@@ -286,7 +287,7 @@ class _Writer:
 def _bare_dtype(op: str, args: Sequence[Expr]) -> np.dtype[Any] | None:
     """Return the dtype in which constants among operands are bare numbers; None where all are written with theirs."""
     dtype = leading_dtype(op, [None if isinstance(a, Const) else a.dtype for a in args])
-    constants = [a for a in args[op == "select" :] if isinstance(a, Const)]
+    constants = [a for a in args[op in CHOICES :] if isinstance(a, Const)]
     return dtype if all(c.dtype == dtype for c in constants) else None
 
 

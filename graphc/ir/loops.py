@@ -5,6 +5,8 @@ What a kernel means:
 - `Expr` has no side effect. `Apply` names a scalar operation: one of PRIMITIVES, or a `Function` of the program.
   Integer arithmetic wraps; shifts take 0 <= amount < bits; float -> int casts of NaN or out-of-range values give some
   int and nothing worse; min and max return NaN if either operand is NaN. No float operation is contracted.
+- `Apply("rarely", (condition, exact, common))` means select(condition, exact, common). Code computes `exact` only where
+  the condition holds for something, so it must be rare.
 - `Load(buffer, index)` reads the element at a multi-index, within bounds. With `mask`, it reads only where mask is true
   and is `fill` elsewhere; the index may then be outside.
 - Statements run in order. `Let` names a value until the end of its block. `For` runs its body for var = 0 .. extent-1,
@@ -45,10 +47,13 @@ PRIMITIVES = frozenset(
         "quot", "rem",                                               # integers, toward zero; divisor not 0 nor MIN/-1
         "fma", "sqrt", "floor", "ceil", "trunc", "rint", "copysign",  # floats
         "and", "or", "xor", "not", "shl", "shr",                     # integers and bool; shr is arithmetic if signed
-        "select", "cast", "bitcast",
+        "select", "rarely", "cast", "bitcast",
     )
 )  # fmt: skip
 """Scalar operations that code generation emits as instructions. cast and bitcast convert to the dtype of the Apply."""
+
+CHOICES = ("select", "rarely")
+"""Scalar operations of a condition and two values of one dtype."""
 
 LIBM = frozenset(
     (
@@ -458,7 +463,7 @@ def apply(op: str, *args: Expr) -> Apply:
         raise InternalError("cast needs a dtype: build Apply directly")
     if op in COMPARISONS:
         return Apply(op, args, BOOL)
-    return Apply(op, args, args[1].dtype if op == "select" else args[0].dtype)
+    return Apply(op, args, args[1].dtype if op in CHOICES else args[0].dtype)
 
 
 def block(*stmts: Stmt) -> Stmt:

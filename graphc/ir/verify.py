@@ -34,6 +34,7 @@ from graphc.errors import GraphcError, InternalError
 from graphc.ir.graph import OPS, Graph, Literal, Node, item, placeholder, variable
 from graphc.ir.intern import Interner, attr_key, bodies_of, operand_count
 from graphc.ir.loops import (
+    CHOICES,
     COMPARISONS,
     LIBM,
     Accumulate,
@@ -172,6 +173,7 @@ SIGNATURES: dict[str, tuple[int, str]] = {
     "fma": (3, "f"),
     "not": (1, "iub"),
     "select": (3, "fiub"),
+    "rarely": (3, "fiub"),
     "cast": (1, "fiub"),
     "bitcast": (1, "fiu"),
 }
@@ -281,7 +283,7 @@ class _KernelVerifier:
         if expr.op in SIGNATURES:
             count, kinds = SIGNATURES[expr.op]
             self.require(len(dtypes) == count and all(d.kind in kinds + "b" for d in dtypes[:1]), text)
-            self.require(all(d.kind in kinds for d in dtypes[expr.op == "select" :]), text)
+            self.require(all(d.kind in kinds for d in dtypes[expr.op in CHOICES :]), text)
             self.require(_has_result(expr.op, dtypes, expr.dtype), text)
             return
         function = self.functions.get((expr.op, dtypes[0])) if self.functions is not None and dtypes else None
@@ -332,7 +334,7 @@ def _has_result(op: str, args: Sequence[np.dtype[Any]], result: np.dtype[Any]) -
         return True
     if op == "bitcast":
         return args[0].itemsize == result.itemsize
-    if op == "select":
+    if op in CHOICES:
         return args[0] == BOOL and args[1] == args[2] == result
     return all(d == args[0] for d in args) and result == (BOOL if op in COMPARISONS else args[0])
 

@@ -11,6 +11,7 @@ import numpy as np
 from graphc.ir.intern import code_key
 from graphc.ir.interpret import evaluate
 from graphc.ir.loops import (
+    CHOICES,
     PRIMITIVES,
     Accumulate,
     Apply,
@@ -175,7 +176,7 @@ def _weighed(stmt: Stmt, loops: Mapping[Var, int], conditions: tuple[Expr, ...])
     for expr in walk_expressions(expressions(stmt)):
         if isinstance(expr, Apply) and expr.args[-1].dtype.kind == "f":
             if expr.op in PRIMITIVES:
-                flops += expr.op not in ("cast", "bitcast", "select")
+                flops += expr.op not in ("cast", "bitcast", *CHOICES)
             else:
                 transcendentals += 1
     for part in substatements(stmt):

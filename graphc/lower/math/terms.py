@@ -136,6 +136,11 @@ def select(condition: Term, x: Term | Number, y: Term | Number) -> Term:
     return apply_to("select", condition, as_term(x, like), as_term(y, like))
 
 
+def rarely(condition: Term, exact: Term, common: Term) -> Term:
+    """Return exact where the condition holds, else common; the condition must be rare."""
+    return apply_to("rarely", condition, exact, common)
+
+
 def two_sum(x: Term | Number, y: Term) -> tuple[Term, Term]:
     """Return x + y rounded, and what that lacks, for |x| >= |y| or x = 0."""
     total = x + y
