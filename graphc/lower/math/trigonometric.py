@@ -179,7 +179,7 @@ def _quickly64(x: Term, quarters: int) -> Term:
     rest = (first - (r - taken)) - (second + taken)
     r_low = rest - fma(k, _THIRD_OF_HALF_PI, second_low)
     sin, cos = _sin_and_cos(r, r_low)
-    return _turned(sin, cos, k_bits + quarters, None)
+    return _turned(select(equal(x, 0.0), x, sin), cos, k_bits + quarters, None)  # -0 would become 0
 
 
 MODERATE = 2.0**20
