@@ -8,6 +8,7 @@ import pytest
 from graphc.errors import InternalError
 from graphc.ir.interpret import evaluate, fma, run_kernel
 from graphc.ir.loops import (
+    CHOICES,
     LIBM,
     PRIMITIVES,
     SERIAL,
@@ -230,7 +231,9 @@ def test_operation(op, dtype, arguments, expected):
 def test_select_cast_and_bitcast():
     condition, x = Var("c", BOOL), Var("x", FLOAT32)
     env = {condition: np.array([True, False]), x: np.array([-1.75, 300], np.float32)}
-    assert_same(evaluate(apply("select", condition, x, const(0, FLOAT32)), env), np.array([-1.75, 0], np.float32))
+    for choice in CHOICES:
+        found = evaluate(apply(choice, condition, x, const(0, FLOAT32)), env)
+        assert_same(found, np.array([-1.75, 0], np.float32))
     assert_same(evaluate(Apply("cast", (x,), INT32), env), np.array([-1, 300], np.int32))
     assert_same(evaluate(Apply("cast", (x,), BOOL), env), np.array([True, True]))
     assert_same(evaluate(Apply("cast", (condition,), FLOAT64), env), np.array([1.0, 0.0]))
@@ -240,7 +243,7 @@ def test_select_cast_and_bitcast():
 
 
 def test_every_primitive_is_tested():
-    assert {op for op, *_ in OPERATIONS} | {"select", "cast", "bitcast"} == PRIMITIVES
+    assert {op for op, *_ in OPERATIONS} | {*CHOICES, "cast", "bitcast"} == PRIMITIVES
 
 
 @pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
