@@ -1,7 +1,8 @@
 """Scalar functions as loop IR: range reduction, a polynomial, and the special values of C99 Annex F.
 
-Where a function has several pieces, all are computed and one is selected, so that a VECTOR loop stays a vector loop; but
-for what is rarely needed, which stands behind a branch that no lane takes as a rule. Formulas rely on the loop IR never contracting or reassociating float operations.
+Where a function has several pieces, all are computed and one is selected, so that a VECTOR loop stays a vector loop;
+only what is rarely needed stands behind a branch, which as a rule no lane takes. Formulas rely on the loop IR never
+contracting or reassociating float operations.
 
 Largest errors found, in units in the last place: in float32 among all values, in float64 and of pow among 10^7.
 
@@ -16,8 +17,8 @@ Largest errors found, in units in the last place: in float32 among all values, i
     erfc          1.33     1.67      erfcx         1.30     1.37
     hypot         0.84     0.81
 
-sin and cos subtract multiples of pi/2 from moderate arguments. Those of 2^20 and more are reduced by the method of Payne
-and Hanek: the bits of 2/pi that matter are selected and multiplied as integers, so that they are as exact.
+sin and cos subtract multiples of pi/2 from moderate arguments. Those of 2^20 and more are reduced by the method of
+Payne and Hanek: the bits of 2/pi that matter are selected and multiplied as integers, so that they are as exact.
 """
 
 from __future__ import annotations
