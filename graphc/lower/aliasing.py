@@ -3,7 +3,7 @@ the same element of the result is written, and by the code that writes it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from graphc.ir.graph import Elementwise, Node, Reduction, View
 from graphc.ir.groups import Group
@@ -37,6 +37,23 @@ def same_index(group: Group, stored: Mapping[Node, int], last_read: Mapping[Oper
     return frozenset(
         n for n, found in read.items() if n not in inside and found == written and last_read.get(n, 0) <= first
     )
+
+
+def same_row(group: Group, rows: Collection[Node]) -> frozenset[Operand]:
+    """Return the operands that a result may replace of which there is one number for each row, where these are computed
+    last, all before one is stored: such as nothing but `rows` reads, and only where the results have their elements."""
+    variables = {a: Index.axis(Var(f"a{a}"), extent) for a, extent in enumerate(group.space)}
+    written = {flatten(place(group.axes[o], variables), o.shape) for o in group.outputs if o in rows}
+    others = [o for o in group.outputs if o not in rows and not any(a in group.reduced for a in group.axes[o])]
+    if len(written) != 1 or others:
+        return frozenset()
+    read: dict[Operand, set[Index]] = {}
+    for node in group.nodes:
+        is_late = node in rows and node not in group.domain
+        for source, index in reads_of(group, node, variables):
+            read.setdefault(source, set()).add(index if is_late else ELSEWHERE)
+    inside = set(group.nodes)
+    return frozenset(n for n, found in read.items() if n not in inside and found == written)
 
 
 def reads_of(group: Group, node: Node, positions: dict[int, Index]) -> Iterator[tuple[Node, Index]]:

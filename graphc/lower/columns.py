@@ -13,18 +13,18 @@ What needs the folds of a sweep comes in the next one over the same strip, as fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from graphc.ir.graph import Node
 from graphc.ir.groups import Group
 from graphc.ir.index import Index, source_of
 from graphc.ir.loops import (
-    PARALLEL,
     SERIAL,
     VECTOR,
     Alloc,
     Buffer,
     For,
+    If,
     Kernel,
     Let,
     Load,
@@ -36,7 +36,8 @@ from graphc.ir.loops import (
     const,
 )
 from graphc.ir.types import TensorType
-from graphc.lower.axes import pieces
+from graphc.lower.aliasing import same_row
+from graphc.lower.axes import Around, Cut
 from graphc.lower.nest import Nest, start_of
 from graphc.lower.phases import Phase, plan
 from graphc.lower.work import Launch
@@ -48,10 +49,10 @@ MAX_VECTORS = 8
 
 def lower_columns(group: Group, name: str, target: Target) -> Launch:
     """Return the kernel of a group that folds outer axes."""
-    return _Columns(group, name, target).launch()
+    return Columns(group, name, target).launch()
 
 
-class _Columns(Nest):
+class Columns(Nest):
     def __init__(self, group: Group, name: str, target: Target) -> None:
         super().__init__(group, name)
         self.target = target
@@ -61,23 +62,27 @@ class _Columns(Nest):
     def launch(self) -> Launch:
         """Return the kernel."""
         phases = plan(self.group, self._keep)
-        *outer, columns = self.outer
-        variables = [Var(f"i{k}") for k in range(len(outer))]
-        for loop, var in zip(outer, variables, strict=True):
-            self.positions.update(loop.positions(Index.axis(var, loop.extent)))
-        strips: list[Stmt] = []
-        for start, loops, width in pieces(columns.extent, self._strip_width(phases), "strip"):
-            self.start, self.width = start, width
-            body = self._strip(phases)
-            for var, count in loops:
-                body = For(var, count, body, PARALLEL)
-            strips.append(body)
-        nest = block(*strips)
-        for k, (loop, var) in reversed(list(enumerate(zip(outer, variables, strict=True)))):
-            nest = For(var, loop.extent, nest, SERIAL if k else PARALLEL)
+        nest = self._strips(phases, lambda: self._strip(phases))
         kernel = Kernel(self.name, tuple(self.operands.buffers.values()), nest)
         operands = tuple(self.operands.buffers)
-        return Launch(kernel, operands, frozenset(self.group.outputs), sites=tuple(self.operands.sites.found))
+        same = same_row(self.group, phases[-1].rows)
+        return Launch(kernel, operands, frozenset(self.group.outputs), same, tuple(self.operands.sites.found))
+
+    def _strips(self, phases: list[Phase], strip: Callable[[], Stmt], before: Sequence[Cut] = ()) -> Stmt:
+        """Return the loops over strips, of which `strip` makes one, in pieces of the loops `before`."""
+        *outer, columns = self.outer
+        cut = Cut(columns.extent, self._strip_width(phases))
+        around = Around([*[c.count for c in before], *[loop.extent for loop in outer], cut.count])
+        for piece, index in zip(before, around.indices, strict=False):
+            piece.number = index
+        for loop, index in zip(outer, around.indices[len(before) :], strict=False):
+            self.positions.update(loop.positions(index))
+        cut.number = around.indices[-1]
+        strips: list[Stmt] = []
+        for self.width, here in cut.parts():
+            self.start = cut.start
+            strips.append(strip() if here is None else If(here, strip()))
+        return around.body(block(*strips))
 
     def _strip_width(self, phases: list[Phase]) -> int:
         """Return how many columns have all their folds of a sweep in half of the registers, and leave a strip for each

@@ -44,6 +44,8 @@ def plan(group: Group, keep: Callable[[Node], bool]) -> list[Phase]:
             phases[level[node]].rows.append(node)
         elif node in group.outputs:
             phases[level[node]].stored.append(node)
+    if not (phases[-1].rows or phases[-1].stored or phases[-1].reductions):
+        phases.pop()
     first: dict[Node, int] = {}
     for k, phase in enumerate(phases):
         _gather(group, k, phase, first, keep)

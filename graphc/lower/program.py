@@ -24,6 +24,7 @@ from graphc.lower.math import FUNCTIONS
 from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
 from graphc.lower.nest import Nest, folds_columns
 from graphc.lower.order import lower_ordering, lower_search
+from graphc.lower.parts import lower_in_parts
 from graphc.lower.regions import Planned, Regions, copying, placed
 from graphc.lower.scatter import lower_scatter
 from graphc.lower.schedule import array_of, schedules, writes
@@ -166,7 +167,11 @@ class _Lowering(Regions):
             return [lower_scatter(group, name)]
         if group.kind is GroupKind.OPAQUE:
             return self._opaque(group, name)
-        if folds_columns(group):
+        columns = folds_columns(group)
+        in_parts = lower_in_parts(group, name, self.target, columns)
+        if in_parts is not None:
+            return in_parts
+        if columns:
             return [lower_columns(group, name, self.target)]
         return [lower_transposed(group, name, self.target) or Nest(group, name).launch()]
 
