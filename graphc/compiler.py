@@ -158,7 +158,7 @@ def _code(prepared: Graph, groups: Sequence[Group], options: Options, journal: J
             return emit_module(program, host(), flush_denormals=flush)
 
     with journal.timed("llvm"):
-        machine = Machine(emit, program.name, host(), key=module_key(program, flush_denormals=flush))
+        machine = Machine(emit, program.symbol, host(), key=module_key(program, flush_denormals=flush))
         if lowered.threads > 1:
             POOL.prepare(lambda: Machine(emit_pool(host()), "pool", host(), level=0))
     return _Code(lowered, machine, program_cost(program, lowered.live_bytes, host()), emit)
@@ -253,7 +253,7 @@ def _profiled(
 
     program = code.lowered.program
     llvm = emit_module(program, host(), ProfiledEntry, flush_denormals=options.flush_denormals)
-    machine = Machine(llvm, program.name, host())
+    machine = Machine(llvm, program.symbol, host())
     timed = replace(code, machine=machine).runner(copies, further=1)
     call = _direct(prepared, code.runner(copies), [a.shape for a in arrays])
     return profile(name, sizes, code.lowered, call, timed, reset, arrays, peaks())

@@ -161,7 +161,7 @@ class Native:
         steps = (Repeat(repeats, program.steps),) if repeats > 1 else program.steps
         program = replace(program, steps=steps)
         start = time.perf_counter()
-        self.machine = Machine(emit_module(program, host()), program.name, host())
+        self.machine = Machine(emit_module(program, host()), program.symbol, host())
         self.compile_seconds = time.perf_counter() - start
         self.arena = np.empty(program.arena_bytes + 64, np.uint8)
         arena = self.arena.ctypes.data + -self.arena.ctypes.data % 64

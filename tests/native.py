@@ -94,7 +94,7 @@ class NativeGraph(LoweredGraph):
         target = target or host()
         super().__init__(graph, target)
         self.pool = pool
-        self.machine = Machine(emit_module(self.program, target), self.program.name, target)
+        self.machine = Machine(emit_module(self.program, target), self.program.symbol, target)
 
     def __call__(self, inputs: Sequence[Array], variables: Mapping[Node, Array] | None = None) -> tuple[Array, ...]:
         """Return outputs, then new values of the updated variables; raise the error of a check that fails."""
@@ -147,7 +147,7 @@ def run_natively(kernel: Kernel, arrays: Sequence[Array], functions: Functions, 
     The same array given twice is the same memory.
     """
     program = program_of(kernel, functions)
-    machine = Machine(emit_module(program, target), program.name, target)
+    machine = Machine(emit_module(program, target), program.symbol, target)
     by_array = {id(a): _holding(a) for a in arrays}
     failure = _run(machine, [*[by_array[id(a)] for a in arrays], _Memory((0,), np.dtype(np.uint8))])
     for array in arrays:

@@ -32,7 +32,7 @@ def emit_module(
         body, needed = emit_kernel(kernel, symbol, target, program.functions)
         lines += [f"; {kernel.name}", *body, ""]
         declarations.update(dict.fromkeys(needed))
-    name = f"@{program.name}"
+    name = f"@{program.symbol}"
     inside = f"{name}.flushed" if flush_denormals else name
     entry = entry_emitter(program, symbols, inside)
     lines += entry.emit()

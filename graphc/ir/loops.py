@@ -350,6 +350,11 @@ class Program:
     arena_bytes: int
     functions: Mapping[tuple[str, np.dtype[Any]], Function] = field(default_factory=dict)
 
+    @property
+    def symbol(self) -> str:
+        """What the entry point is called in machine code: nothing else has such a name, whatever users call it."""
+        return f"program.{self.name}"
+
 
 def leaf_steps(steps: Iterable[Step]) -> Iterator[Call | Copy | Clear]:
     """Yield what steps are made of, in order."""

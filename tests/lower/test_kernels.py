@@ -314,7 +314,7 @@ def assert_assembles(program: Program) -> None:
     module = llvm.parse_assembly(emit_module(program, AARCH64))
     module.verify()
     machine = llvm.Target.from_triple(AARCH64.triple).create_target_machine(cpu=AARCH64.cpu, opt=1)
-    assert f"{program.name}:" in machine.emit_assembly(module)
+    assert f"{program.symbol}:" in machine.emit_assembly(module)
 
 
 @pytest.mark.parametrize("seed", range(8))

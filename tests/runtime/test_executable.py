@@ -293,6 +293,11 @@ class TestCompile:
         f = gx.compile([y], gx.sum(x * x), givens={x: y + 1}, backend=backend)
         assert f([0, 1, 2]) == 14
 
+    @pytest.mark.parametrize("name", ["k0", "exp", "sites0", "memcpy", "now", "a name, with signs"])
+    def test_any_name_will_do(self, name: str) -> None:
+        x = gx.placeholder((3,), name="x")
+        assert gx.compile([x], gx.sum(gx.exp(x) ** 2.5), name=name)([0, 0, 0]) == 3
+
     def test_text_of_every_stage(self) -> None:
         f = double()
         assert "mul(x, 2.0)" in f.text("graph")
@@ -301,7 +306,7 @@ class TestCompile:
         f([1, 2, 3])
         assert "f32[3]" in f.text("optimized")
         assert "for " in f.text("kernels")
-        assert "define i32 @double" in f.text("llvm")
+        assert "define i32 @program.double" in f.text("llvm")
         assert "double" in f.text("asm")
         with pytest.raises(gx.ArgumentError, match="there is no stage 'asn'"):
             f.text("asn")
