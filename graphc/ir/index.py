@@ -6,7 +6,7 @@ remainder of another Index by a number. View ops compute with it as with an int:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +121,14 @@ class Index:
     def to_expr(self) -> Expr:
         """Return the index as a loop expression."""
         return linear([(_atom_expr(a), c) for a, c in self.terms.items()], self.offset)
+
+
+def divisions(index: Index) -> Iterator[Division]:
+    """Yield the quotients and remainders in an index, and those in what they divide."""
+    for atom in index.terms:
+        if isinstance(atom, Division):
+            yield atom
+            yield from divisions(atom.source)
 
 
 Position = tuple[Index, ...]

@@ -9,6 +9,7 @@ ones, `columns` makes the loops.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from graphc.errors import InternalError
 from graphc.ir.graph import Elementwise, Node, Reduction
 from graphc.ir.groups import Group, GroupKind
-from graphc.ir.index import Index, Position, flatten, operands_met, source_of
+from graphc.ir.index import Index, Position, divisions, flatten, operands_met, source_of
 from graphc.ir.loops import (
     CHEAP,
     SERIAL,
@@ -92,6 +93,9 @@ rows and shuffles, about as many of each as they are apart."""
 MANY = 64
 """Extent from which an axis can be that other one."""
 
+LEAST_SIDE = 8
+"""Elements of a block at least that is worth a loop of its own."""
+
 WRITTEN_OUT = 16
 """Dear operations in a row up to which they are written out for each of its elements."""
 
@@ -118,7 +122,9 @@ class Nest:
         few = int(np.prod([loop.extent for loop in self.outer])) < EVEN
         self.is_cut = self.is_narrow or (group.kind is GroupKind.POINTWISE and bool(self.inner) and few)
         extent = self.outer[-1].extent if self.is_narrow else self.inner[-1].extent if self.inner else 1
-        self.cut = Cut(extent, block_of(extent))
+        side = self._undivided()
+        self.is_cut = self.is_cut or side is not None
+        self.cut = Cut(extent, side or block_of(extent))
         self.positions: dict[int, Index] = {}
         self.values: dict[Node, Expr] = {}
         self.saved: dict[Node, Buffer] = {}
@@ -148,6 +154,18 @@ class Nest:
         functions = [n for n in dear if n.op.scalar not in ("div", "sqrt")]  # type: ignore[attr-defined]
         narrow = NARROW if functions else NARROW // 2
         return width <= narrow and self.outer[-1].extent >= MANY and width * len(dear) <= WRITTEN_OUT
+
+    def _undivided(self) -> int | None:
+        """Return the side of blocks in which no index along the vector loop of a pointwise group is divided: elements
+        that lie next to each other are then known to, as in rows of heads that are joined."""
+        if self.group.kind is not GroupKind.POINTWISE or not self.inner or len(self.inner[-1].axes) != 1:
+            return None
+        (axis,), extent = self.inner[-1].axes, self.inner[-1].extent
+        variables, positions = axis_variables(self.group.space)
+        found = [index for _, index in accesses(self.group, positions, self._written)]
+        divisors = [d.divisor for index in found for d in divisions(index) if d.source.along(variables[axis]) != 0]
+        side = math.gcd(*divisors)
+        return side if LEAST_SIDE <= side < extent and extent % side == 0 else None
 
     def _merge(self, axes: Sequence[int]) -> list[LoopAxis]:
         variables, positions = axis_variables(self.group.space)
