@@ -322,7 +322,11 @@ def test_kernels_for_another_architecture_assemble(seed: int):
     assert_assembles(program_of(random_kernel(RandomChoices(seed)).kernel, FUNCTIONS))
 
 
-@pytest.mark.parametrize("op", ["contract", "pow", "sum", "cast", "scan", "remainder", "gather", "scatter"])
+@pytest.mark.parametrize(
+    "op",
+    ["contract", "pow", "sum", "cast", "scan", "remainder", "gather", "scatter", "convolve", "max_pool",
+     "convolve_weight", "sort", "argsort", "cumsum", "while_loop", "cond", "sin", "transpose"],
+)  # fmt: skip
 def test_operations_for_another_architecture_assemble(op: str):
     for sample in SAMPLES[op][:2]:
         assert_assembles(LoweredGraph(graph_of(sample), AARCH64).program)
