@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from graphc.ir.graph import Contraction, Elementwise, Node
+from graphc.ir.graph import Contraction, Node
 from graphc.ir.groups import Group
-from graphc.ir.index import Index, flatten, operands_met, source_of
-from graphc.ir.loops import CHEAP, Apply, Expr, Kernel, Let, Load, Stmt, Var
+from graphc.ir.index import Index
+from graphc.ir.loops import Apply, Expr, Kernel, Load, Stmt
+from graphc.lower.epilogue import Epilogue
 from graphc.lower.gemm.labels import Access, Label, Where, access_of, merged, row_major
 from graphc.lower.operands import Operands
 from graphc.lower.work import Launch, Operand, Temporary
 from graphc.target import Target
-
-EPILOGUE_IN_REGISTERS = 12
-"""Cheap operations up to which an epilogue is written out for each register of a tile."""
 
 
 class Problem:
@@ -69,7 +67,7 @@ class Body:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.operands = Operands()
-        self.stored: dict[Node, set[Index]] = {}
+        self.epilogue = Epilogue(problem.group, self.operands)
 
     def launch(self, body: Stmt, sums: Temporary | None = None, is_exact: bool = True) -> Launch:
         """Return the kernel's launch. `sums` is written besides the outputs; where not `is_exact`, outputs are written
@@ -80,17 +78,9 @@ class Body:
             Kernel(problem.name, tuple(operands.buffers.values()), body),
             tuple(operands.buffers),
             written,
-            self._same_index() if is_exact else frozenset(),
+            self.epilogue.same_index() if is_exact else frozenset(),
             tuple(operands.sites.found),
         )
-
-    def _same_index(self) -> frozenset[Operand]:
-        """Return arrays that only the epilogue reads, and only at the element it writes."""
-        group, hero = self.problem.group, self.problem.hero
-        factors = {source_of(i) for i in hero.inputs}
-        written = {i for o in group.outputs for i in self.stored.get(o, ()) if o.shape == hero.shape}
-        read = self.operands.read_exactly
-        return frozenset([n for n, found in read.items() if n not in factors and found == written])
 
     def load(self, operand: Operand, index: Index) -> Load:
         return Load(self.operands.buffer(operand), (index.to_expr(),))
@@ -98,40 +88,7 @@ class Body:
     def product(self, a: Expr, b: Expr) -> Expr:
         return Apply("mul", (a, b), self.problem.dtype)
 
-    def epilogue_is_long(self) -> bool:
-        """Whether the epilogue is too much code to repeat for each register of a tile."""
-        cost = 0
-        for node in self.problem.group.nodes:
-            if isinstance(node.op, Elementwise):
-                cost += 1 if node.op.scalar in CHEAP or node.op.scalar in ("div", "sqrt") else EPILOGUE_IN_REGISTERS
-            elif node is not self.problem.hero:
-                cost += 2  # a padding or a gather: an address and a load
-        return cost > EPILOGUE_IN_REGISTERS
-
     def finish(self, value: Expr, where: Where) -> list[Stmt]:
         """Return the statements that compute the epilogue for one element and store the outputs."""
-        problem = self.problem
-        group, out = problem.group, problem.out
-        here = {k: where[label] for k, label in enumerate(out)}
-        code: list[Stmt] = []
-        stores: list[Stmt] = []
-        values: dict[Node, Expr] = {}
-        for node in group.nodes:
-            position = tuple(Index({}) if a is None else here[a] for a in group.axes[node])
-            if node is problem.hero:
-                result = value
-            else:
-                args = tuple(
-                    values[source_of(i)] if source_of(i) in values else self.operands.read(i, position[: i.ndim])
-                    for i in operands_met(node)
-                )
-                checks, result = self.operands.compute(node, args, position)
-                code += checks
-            var = Var(f"{node.op.name}{len(values)}", node.dtype)
-            code.append(Let(var, result))
-            values[node] = var
-            if node in group.outputs:
-                self.stored.setdefault(node, set()).add(flatten(position, node.shape))
-                stores.append(self.operands.store(node, position, var))
-        # Last: what is written may be the memory of what is read, at this very element.
-        return [*code, *stores]
+        hero, labels = self.problem.hero, iter(self.problem.out)
+        return self.epilogue.finish(value, tuple([Index({}) if s == 1 else where[next(labels)] for s in hero.shape]))

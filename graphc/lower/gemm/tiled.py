@@ -313,7 +313,7 @@ class _TileCode:
         return either(columns.tile, limit // width, self._each(kind, within), self._each(kind, masked))
 
     def _finish(self) -> list[Stmt]:
-        if not self.body.epilogue_is_long():
+        if self.body.epilogue.is_short:
             return [self._stored(lambda i, j, where: self.body.finish(Load(self.acc, (i, j)), where))]
         # Too much code to repeat for each register: by way of a small array in the first-level cache.
         spill = Buffer("tile", self.type, Space.STACK)
