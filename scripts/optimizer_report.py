@@ -19,6 +19,7 @@ from typing import Any
 from unittest import mock
 
 # One core for all: jax reads this when it is imported.
+os.environ["GRAPHC_CACHE_DIR"] = ""  # what is measured of compiling is not reading from the disk
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
