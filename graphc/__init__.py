@@ -5,6 +5,7 @@ from graphc.array.control import cond, fori_loop, map, scan, while_loop
 from graphc.array.convert import (
     asarray,
     constant,
+    from_dlpack,
     result_type,
 )
 from graphc.array.creation import (
@@ -210,6 +211,7 @@ from graphc.array.shape import (
     unstack,
 )
 from graphc.compiler import compile
+from graphc.concrete import evaluate
 from graphc.errors import (
     ArgumentError,
     DTypeError,
@@ -342,6 +344,7 @@ __all__ = [
     "erf",
     "erfc",
     "erfcx",
+    "evaluate",
     "exp",
     "exp2",
     "expand_dims",
@@ -355,6 +358,7 @@ __all__ = [
     "floor",
     "floor_divide",
     "fori_loop",
+    "from_dlpack",
     "full",
     "full_like",
     "get_threads",

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc.array import creation, cumulative, dot, elementwise, index, logic, ordering, reduce, shape
-from graphc.array.convert import ArrayLike, as_node
+from graphc.array import cumulative, dot, elementwise, index, logic, ordering, reduce, shape, values
+from graphc.array.convert import ArrayLike, as_device, as_node
 from graphc.array.handle import Handle, handles, wrap
 from graphc.array.shape import Axes
 from graphc.errors import ArgumentError, DTypeError, ShapeError, SymbolicValueError
@@ -24,6 +24,9 @@ from graphc.runtime.state import Cell
 
 def _is_operand(value: Any) -> bool:
     return isinstance(value, Handle | bool | int | float | complex | np.ndarray | np.generic | Dim | list | tuple)
+
+
+_RUN = "use gx.compile, and call that with arrays"
 
 
 @handles
@@ -323,30 +326,57 @@ class Tensor(Handle):
         """Return `gx.stop_gradient` of it."""
         return elementwise.stop_gradient(self)
 
-    # Python's protocols that need numbers.
+    # What needs the value now: a concrete Tensor, which depends on no placeholder, has one.
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """Return the value as a NumPy array of the caller's own, if the Tensor depends on no placeholder.
+
+        It is compiled and run now (see `gx.evaluate`); variables count as they are now. Raises SymbolicValueError for a
+        Tensor that depends on a placeholder.
+
+        >>> (gx.asarray([1.0, 2.0]) * 3).numpy()
+        array([3., 6.])
+        """
+        return np.array(values.value_of("numpy", self.node, _RUN), copy=True)
+
+    def item(self, *index: Any) -> Any:
+        """Return the one element, or the one at an index, as a Python number, if the value is known (see `numpy`)."""
+        value = values.value_of("item", self.node, _RUN)
+        try:
+            return value.item(*index)
+        except (ValueError, IndexError, TypeError) as error:
+            raise ArgumentError(f"item: of {self.node.type} at {index}: {error}") from None
+
+    def tolist(self) -> Any:
+        """Return the elements as nested lists of Python numbers, if the value is known (see `numpy`)."""
+        return values.value_of("tolist", self.node, _RUN).tolist()
 
     def __bool__(self) -> bool:
-        raise _symbolic("bool", self, "use gx.where to choose elements, logical_and/or/not (& | ~) to combine them")
+        return bool(self._number("bool", "use gx.where to choose elements, gx.cond to branch; & | ~ combine them"))
 
     def __int__(self) -> int:
-        raise _symbolic("int", self, "use astype to convert it, gx.compile to run it")
+        try:
+            return int(self._number("int", "use astype to convert it, gx.compile to run it"))
+        except (ValueError, OverflowError) as error:
+            raise ArgumentError(f"int: {error}") from None
 
     def __float__(self) -> float:
-        raise _symbolic("float", self, "use astype to convert it, gx.compile to run it")
+        return float(self._number("float", "use astype to convert it, gx.compile to run it"))
 
     def __complex__(self) -> complex:
-        raise _symbolic("complex", self, "complex dtypes come later")
+        return complex(self._number("complex", "complex dtypes come later"))
 
     def __index__(self) -> int:
-        raise _symbolic("index", self, "an index or size by a Tensor comes later; now it is a Python int")
+        found = self._number("index", "x[t] and gx.take read at an index found at run time; a size is known before")
+        if self.dtype.kind not in "iu":
+            raise DTypeError(f"index: takes an integer, got {self.node.type}")
+        return int(found)
 
-    def item(self) -> NoReturn:
-        """Raise: the elements are not known before a call."""
-        raise _symbolic("item", self, "use gx.compile to run it")
+    def _number(self, what: str, remedy: str) -> Any:
+        return values.number_of(what, self.node, remedy)
 
-    def tolist(self) -> NoReturn:
-        """Raise: the elements are not known before a call."""
-        raise _symbolic("tolist", self, "use gx.compile to run it")
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else repr(self)
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -364,28 +394,61 @@ class Tensor(Handle):
         return iter([self[k] for k in range(self.shape[0])])
 
     def __contains__(self, value: Any) -> bool:
-        raise _symbolic("in", self, "use gx.any(x == value)")
+        return bool(values.value_of("in", reduce.any(logic.equal(self, value)).node, "use gx.any(x == value)"))
 
-    # NumPy's protocols.
+    # The array API's and NumPy's protocols.
+
+    @property
+    def device(self) -> str:
+        """Where it is: always "cpu"."""
+        return "cpu"
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> Tensor:
+        """Return it: there is one device, "cpu". Raises ArgumentError for any other."""
+        as_device("to_device", device)
+        if stream is not None:
+            raise ArgumentError(f"to_device: there are no streams on a CPU, got {stream!r}")
+        return self
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
+            raise ArgumentError(f"__array_namespace__: the version is 2024.12, or an older one, got {api_version!r}")
         return sys.modules["graphc"]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
-        raise _symbolic("asarray", self, "use gx.compile to run it, or gx.asarray for a Tensor")
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        value = values.value_of("asarray", self.node, "use gx.compile to run it, or gx.asarray for a Tensor")
+        if copy is False and dtype is not None and np.dtype(dtype) != value.dtype:
+            raise ArgumentError(f"asarray: {self.node.type} as {np.dtype(dtype).name} needs a copy, and copy=False")
+        return value.astype(dtype or value.dtype, copy=bool(copy))
+
+    def __dlpack__(self, **options: Any) -> Any:
+        value = values.value_of("dlpack", self.node, _RUN)
+        is_read_only = not value.flags.writeable
+        knows_read_only = (options.get("max_version") or (0, 0))[0] >= 1
+        if is_read_only and not knows_read_only and options.get("copy") is not False:
+            value = value.copy()  # the older form of the protocol can't say that it must not be written to
+        return value.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # kDLCPU
+
+    def __buffer__(self, flags: int) -> memoryview:
+        return values.value_of("buffer", self.node, _RUN).data
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method == "reduce" and ufunc.__name__ in _REDUCING_UFUNCS:
-            return _called(
-                f"np.{ufunc.__name__}.reduce", _REDUCING_UFUNCS[ufunc.__name__], inputs, {"axis": 0, **kwargs}
-            )
+        if method == "outer" and len(inputs) == 2:
+            return _called(f"np.{ufunc.__name__}.outer", ufunc, ufunc.__name__, _each_with_each(*inputs), kwargs)
+        folding = _FOLDS.get(method, {}).get(ufunc.__name__)
+        if folding is not None:
+            return _called(f"np.{ufunc.__name__}.{method}", ufunc, folding, inputs, {"axis": 0, **kwargs})
         suffix = "" if method == "__call__" else f".{method}"
-        return _called(f"np.{ufunc.__name__}{suffix}", ufunc.__name__ + suffix, inputs, kwargs)
+        return _called(f"np.{ufunc.__name__}{suffix}", ufunc, ufunc.__name__ + suffix, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function.__name__ in ("shape", "ndim", "size") and len(args) == 1 and not kwargs:
             return getattr(self, function.__name__)
-        return _called(f"np.{function.__name__}", function.__name__, args, kwargs)
+        module = function.__module__.replace("numpy", "np", 1)
+        return _called(f"{module}.{function.__name__}", function, function.__name__, args, kwargs)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {_described(self.node)}>"
@@ -399,11 +462,19 @@ def _symbolic(name: str, tensor: Tensor, remedy: str) -> SymbolicValueError:
     return SymbolicValueError(f"{name}: the value of {tensor!r} is not known before a call; {remedy}")
 
 
-def _called(numpy_name: str, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+def _each_with_each(x: Any, y: Any) -> tuple[Any, Any]:
+    """Return two operands that broadcast to all pairs of their elements, as ufunc.outer takes them."""
+    a, b = as_node("outer", x), as_node("outer", y)
+    return shape.reshape(wrap(a), (*a.shape, *[1] * b.ndim)), wrap(b)
+
+
+def _called(numpy_name: str, numpy_function: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
     """Call our function in NumPy's place; arguments that it has not (out, where, order, ...) are refused."""
-    function = _named(name)
+    function = _named(getattr(numpy_function, "__module__", None) or "numpy", name)
     if function is None:
-        raise ArgumentError(f"{numpy_name}: there is no such function on a Tensor")
+        raise ArgumentError(
+            f"{numpy_name}: there is no such function on a Tensor; if its value is known, use np.asarray on it first"
+        )
     options = {k: v for k, v in kwargs.items() if not (k == "out" and v is None)}
     try:
         return function(*args, **options)
@@ -413,20 +484,28 @@ def _called(numpy_name: str, name: str, args: Any, kwargs: dict[str, Any]) -> An
         raise
 
 
-# NumPy's functions and ours have the same names, but for these.
-_FAMILIES = (elementwise, logic, shape, reduce, cumulative, ordering, dot, creation, index)
-_REDUCING_UFUNCS = {
-    "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
+_FOLDS = {
+    "reduce": {
+        "add": "sum", "multiply": "prod", "maximum": "max", "minimum": "min", "logical_and": "all", "logical_or": "any",
+    },
+    "accumulate": {"add": "cumsum", "multiply": "cumprod", "maximum": "cummax", "minimum": "cummin"},
 }  # fmt: skip
+"""What the methods of NumPy's ufuncs are called as functions."""
 
 
-def _named(name: str) -> Callable[..., Any] | None:
-    """Return the function of that name."""
-    for family in _FAMILIES:
-        function = vars(family).get(name)
-        if function is not None and getattr(function, "__module__", None) == family.__name__:
+def _named(module: str, name: str) -> Callable[..., Any] | None:
+    """Return our function of the name that one of NumPy's (or SciPy's, for ufuncs) has in its module."""
+    public = sys.modules["graphc"]
+    inner = module.partition("numpy.")[2]
+    for space in (vars(public).get(inner),) if inner in _SPACES else (public, vars(public).get("special")):
+        function = getattr(space, name, None)
+        if callable(function) and not isinstance(function, type):
             return function  # type: ignore[no-any-return]
     return None
+
+
+_SPACES = ("linalg", "fft", "random")
+"""The namespaces that NumPy and graphc have both."""
 
 
 # repr
@@ -512,7 +591,8 @@ class Variable(Tensor):
     def assign(self, value: Any) -> None:
         """Set the value now: an array of the same shape, whose dtype casts safely to the variable's.
 
-        Numbers and sequences of numbers take the variable's dtype if it is of their kind. Raises ShapeError, DTypeError
+        Numbers and sequences of numbers take the variable's dtype if it is of their kind; a Tensor that depends on no
+        placeholder is computed. Raises ShapeError, DTypeError
         or ArgumentError, and then nothing has changed.
 
         >>> v = gx.variable([1.0, 2.0], name="v")
@@ -531,7 +611,7 @@ class Variable(Tensor):
 
 def _value_array(what: str, value: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     if isinstance(value, Handle):
-        raise ArgumentError(f"{what}: takes a known value, got the symbolic {value!r}; use updates= of gx.compile")
+        value = values.value_of(what, value.node, "use updates= of gx.compile")
     array = known_value(as_node(what, value, dtype))
     if array is None:
         raise ArgumentError(f"{what}: takes a known value, got one with symbolic parts")

@@ -58,6 +58,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "profiling",
     ),
     "transforms": USER,
+    "concrete": (*USER, "eager", "transforms.tracing"),
 }
 """What each room may import besides errors and itself. A room that is not listed is made of Tensors: see USER."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array as arrays
 import operator
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from graphc.array.handle import Handle, wrap
+from graphc.array.values import value_of
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, literal
@@ -30,29 +32,57 @@ _TAKES: dict[type, str] = {bool: "biuf", int: "iuf", float: "f"}
 _WEAK: dict[type, Any] = {bool: True, int: 0, Dim: 0, float: 0.0}
 
 
-def asarray(value: ArrayLike, /, dtype: Any = None) -> Tensor:
+def asarray(value: ArrayLike, /, dtype: Any = None, *, device: str | None = None, copy: bool | None = None) -> Tensor:
     """Return `value` as a Tensor; a Tensor of the same dtype comes back as it is.
 
     Arrays, nested sequences and numbers become constants (copied, so that later writes to the array have no effect),
-    a symbolic dimension becomes its size, a sequence with Tensors in it is stacked. Numbers take NumPy's dtypes:
-    int64, float64, bool. With `dtype`, the value is converted.
+    and so does what offers NumPy's `__array__`, DLPack or Python's buffer protocol; a symbolic dimension becomes its
+    size, a sequence with Tensors in it is stacked. Numbers take NumPy's dtypes: int64, float64, bool. With `dtype`, the
+    value is converted. The device is "cpu"; `copy=False` raises ArgumentError for all but Tensors of that dtype, as
+    constants are copies.
 
     >>> gx.asarray([1.0, 2.0], dtype="float32")
     <Tensor f32[2] = constant([1.0, 2.0])>
     """
+    as_device("asarray", device)
     if isinstance(value, Handle) and (dtype is None or value.node.dtype == as_dtype(dtype)):
         return value  # type: ignore[return-value]
+    if copy is False:
+        raise ArgumentError(f"asarray: {_described(value)} becomes a constant, which is a copy, and copy=False")
     return wrap(as_node("asarray", value, dtype))
+
+
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """Return the array of another library as a constant, through the DLPack protocol; its elements are copied.
+
+    Raises ArgumentError for an object that does not export its elements to the CPU, and for `copy=False`.
+
+    >>> gx.from_dlpack(np.arange(3.0))
+    <Tensor f64[3] = constant([0.0, 1.0, 2.0])>
+    """
+    as_device("from_dlpack", device)
+    if isinstance(x, Handle):
+        return x  # type: ignore[return-value]
+    if copy is False:
+        raise ArgumentError("from_dlpack: elements become a constant, which is a copy, and copy=False")
+    try:
+        array = np.from_dlpack(x)
+    except (AttributeError, TypeError, ValueError, BufferError, RuntimeError) as error:
+        raise ArgumentError(f"from_dlpack: takes an array on the CPU, got {_described(x)}: {error}") from None
+    return wrap(_literal("from_dlpack", array, None))
 
 
 def constant(value: ArrayLike, dtype: Any = None) -> Tensor:
     """Return a literal: `value` as it is now, as `dtype` or NumPy's dtype for it.
 
+    A Tensor that depends on no placeholder is computed now: `gx.constant(v)` is the value that a variable has at this
+    moment. Raises SymbolicValueError for one that does.
+
     >>> gx.constant(2.5)
     <Tensor f64[] = 2.5>
     """
     if isinstance(value, Handle):
-        raise ArgumentError(f"constant: value must be known now, got the symbolic {value!r}; use it as it is")
+        value = value_of("constant", value.node, "a literal is known now; use the Tensor as it is")
     return wrap(as_node("constant", value, dtype))
 
 
@@ -90,18 +120,30 @@ def _stacked(name: str, values: Sequence[Any], dtype: DType | None) -> Node:
 
 
 def _literal(name: str, value: Any, dtype: DType | None) -> Node:
-    if not isinstance(value, np.ndarray | np.generic | Sequence | bool | int | float | complex) and not hasattr(
-        value, "__array__"
-    ):
+    is_number = isinstance(value, np.ndarray | np.generic | Sequence | bool | int | float | complex)
+    if not is_number and not is_exporter(value):
         raise ArgumentError(f"{name}: takes tensors, arrays, numbers and sequences of them, got {_described(value)}")
     try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
+        array = np.from_dlpack(value) if _exports_dlpack_only(value) else np.asarray(value)
+    except (ValueError, TypeError, BufferError, RuntimeError) as error:
         raise ArgumentError(f"{name}: {_described(value)} is not an array: {error}") from None
     if array.dtype.kind in "USO":
         raise ArgumentError(f"{name}: takes tensors, arrays, numbers and sequences of them, got {_described(value)}")
     given = as_dtype(array.dtype)
     return literal(array, given if dtype is None else _castable(name, array, dtype))
+
+
+def is_exporter(value: Any) -> bool:
+    """Tell whether an object offers its elements as an array, by one of the protocols for that."""
+    protocols = ("__array__", "__array_interface__", "__dlpack__")
+    return isinstance(value, _BUFFERS) or any(hasattr(value, p) for p in protocols)
+
+
+_BUFFERS = (memoryview, bytearray, arrays.array)
+
+
+def _exports_dlpack_only(value: Any) -> bool:
+    return hasattr(value, "__dlpack__") and not hasattr(value, "__array__") and not isinstance(value, np.ndarray)
 
 
 def _castable(name: str, array: np.ndarray[Any, Any], dtype: DType) -> DType:
@@ -287,6 +329,13 @@ def _spread(node: Node, shape: Shape, keep_scalar: bool) -> Node:
 
 
 # Arguments.
+
+
+def as_device(name: str, device: Any) -> str:
+    """Return the device that an argument names: there is one, "cpu", which None means too."""
+    if device is None or (isinstance(device, str) and device == "cpu"):
+        return "cpu"
+    raise ArgumentError(f"{name}: the device is 'cpu', there is no other, got {_described(device)}")
 
 
 def axis_index(name: str, axis: Any, ndim: int) -> int:

@@ -35,7 +35,7 @@ Axes = int | Sequence[int]
 
 def shape_of(name: str, shape: Any) -> Shape:
     """Return a shape argument as sizes; only ints and dimensions of other Tensors are known here."""
-    entries = shape if isinstance(shape, tuple | list) else (shape,)
+    entries = shape if isinstance(shape, tuple | list) or getattr(shape, "ndim", 0) != 0 else (shape,)
     if any(s is None or isinstance(s, str) for s in entries):
         raise ArgumentError(f"{name}: shape takes ints and dimensions of tensors such as x.shape[0], got {shape}")
     return as_shape(entries)

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from graphc.errors import ArgumentError, DTypeError
+from graphc.errors import ArgumentError, DTypeError, GraphcError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 
@@ -97,10 +98,13 @@ Type = TensorType | TupleType
 
 def as_shape(shape: Any) -> Shape:
     """Return what a user wrote as a shape as a tuple of sizes: ints, names, None or Dims."""
-    if isinstance(shape, str | int | np.integer | Dim) or shape is None:
+    is_number = hasattr(shape, "__index__") and not getattr(shape, "ndim", 0)
+    if is_number or shape is None or isinstance(shape, str | Dim):
         shape = (shape,)
     try:
-        return tuple(_as_size(s) for s in shape)
+        return tuple([_as_size(s) for s in shape])
+    except GraphcError:
+        raise
     except TypeError:
         raise ArgumentError(f"shape: {shape!r} is not a sequence of dimensions") from None
 
@@ -114,8 +118,9 @@ def _as_size(size: Any) -> Size:
         if not size.isidentifier() or size.startswith("_") or size in ("max", "min"):
             raise ArgumentError(f"shape: {size!r} cannot name a dimension; use a Python identifier without leading _")
         return Dim.symbol(size)
-    if isinstance(size, bool) or not isinstance(size, int | np.integer):
+    if isinstance(size, bool) or not hasattr(size, "__index__"):
         raise ArgumentError(f"shape: a dimension is an int, a name or None, not {size!r}")
-    if size < 0:
-        raise ArgumentError(f"shape: a dimension must not be negative, got {size}")
-    return int(size)
+    number = operator.index(size)
+    if number < 0:
+        raise ArgumentError(f"shape: a dimension must not be negative, got {number}")
+    return number

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import InputError, Location
+from graphc.errors import InputError, Location, SymbolicValueError
 from graphc.ir.dims import Dim
 from graphc.ir.types import TensorType
 
@@ -63,16 +63,12 @@ def convert(spec: InputSpec, value: Any) -> Array:
     Arrays are cast where NumPy calls the cast safe. Python numbers and nests of them take the input's dtype where no
     value changes its kind (an int may become a float, a float no int) and integers fit.
     """
-    if hasattr(value, "node"):
-        raise InputError(f"input {spec.name}: takes an array, got a symbolic value {value!r}")
-    return _as_array(spec, value)
-
-
-def _as_array(spec: InputSpec, value: Any) -> Array:
     dtype = spec.type.dtype
     is_array = isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__") or hasattr(value, "__dlpack__")
     try:
         given = np.asarray(value)
+    except SymbolicValueError:
+        raise InputError(f"input {spec.name}: takes an array, got the symbolic {value!r}") from None
     except Exception as error:  # noqa: BLE001  whatever a foreign object's conversion raises
         raise InputError(f"input {spec.name}: takes {spec.type}, got {_described(value)}: {error}") from None
     if given.dtype.kind not in "biuf":

@@ -108,8 +108,8 @@ WRONG = [
     ("gx.exp(object)", errors.ArgumentError, "exp: takes tensors"),
     ("gx.asarray([[1], [1, 2]])", errors.ArgumentError, "asarray"),
     ("gx.asarray({'a': 1})", errors.ArgumentError, "asarray: takes tensors"),
-    ("gx.constant(x)", errors.ArgumentError, "constant: value must be known now"),
-    ("gx.variable(x)", errors.ArgumentError, "variable: takes a known value"),
+    ("gx.constant(x)", errors.SymbolicValueError, "constant: the value of x, f32[2, 3], is not known before a call"),
+    ("gx.variable(x)", errors.SymbolicValueError, "variable: the value of x"),
     # indexing
     ("x[2]", errors.OutOfBoundsError, "index 2 is out of bounds for an axis of size 2: must be in [-2, 2), at axis 0"),
     ("x[0, 0, 0]", errors.OutOfBoundsError, "index: f32[2, 3] has 2 axes, got 3 indices"),
@@ -142,7 +142,7 @@ WRONG = [
     ("0 < s < 1", errors.SymbolicValueError, "is not known before a call"),
     ("s in [1, 2]", errors.SymbolicValueError, "is not known before a call"),
     ("1 in x", errors.SymbolicValueError, "use gx.any(x == value)"),
-    ("float(s)", errors.SymbolicValueError, "float: the value of <Tensor s: f32[]> is not known before a call"),
+    ("float(s)", errors.SymbolicValueError, "float: the value of s, f32[], is not known before a call"),
     ("int(s)", errors.SymbolicValueError, "int: the value"),
     ("complex(s)", errors.SymbolicValueError, "complex"),
     ("range(s)", errors.SymbolicValueError, "index: the value"),
@@ -155,9 +155,9 @@ WRONG = [
     ("iter(s)", errors.ShapeError, "iter: takes rank 1 or more"),
     ("range(n.shape[0])", errors.SymbolicValueError, "the size n is not known before the call"),
     # NumPy
-    ("np.linalg.svd(x)", errors.ArgumentError, "np.svd: there is no such function on a Tensor"),
+    ("np.linalg.svd(x)", errors.ArgumentError, "np.linalg.svd: there is no such function on a Tensor"),
     ("np.frexp(x)", errors.ArgumentError, "np.frexp: there is no such function on a Tensor"),
-    ("np.add.accumulate(x)", errors.ArgumentError, "np.add.accumulate: there is no such function"),
+    ("np.add.reduceat(x, [0])", errors.ArgumentError, "np.add.reduceat: there is no such function"),
     ("np.add(x, 1, out=np.zeros((2, 3)))", errors.ArgumentError, "np.add: on a Tensor"),
     ("np.sum(x, initial=3)", errors.ArgumentError, "np.sum: on a Tensor it is gx.sum"),
     # leaves
@@ -169,7 +169,7 @@ WRONG = [
     ("gx.variable([1.0], name='')", errors.ArgumentError, "variable: name must be a Python identifier"),
     ("v.assign(np.zeros(4, np.float32))", errors.ShapeError, "assign: v takes f32[3], got shape (4,)"),
     ("v.assign(np.zeros(3))", errors.DTypeError, "assign: v takes f32[3], got float64, which does not cast safely"),
-    ("v.assign(v + 1)", errors.ArgumentError, "assign: takes a known value"),
+    ("v.assign(v + s)", errors.SymbolicValueError, "assign: the value of this f32[3] depends on s, which is not known"),
     # derivatives
     ("gx.gradients(x, x)", errors.GradientError, "gradients: y must be a scalar, got f32[2, 3]"),
     ("gx.gradients(gx.sum(x), y)", errors.GradientError, "y does not depend on <Tensor y: f32[4]>"),
