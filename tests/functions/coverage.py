@@ -1,0 +1,178 @@
+"""Which public names need a case, which cannot have one and why, and which have none yet."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from types import ModuleType
+
+import graphc as gx
+from tests.functions.cases import resolved
+
+NO_CASE = {
+    **dict.fromkeys(
+        (
+            "ArgumentError", "DTypeError", "GradientError", "GraphcError", "InputError", "InternalError",
+            "MiscompileError", "NaNError", "OutOfBoundsError", "ShapeError", "StepsError", "SymbolicValueError",
+        ),
+        "an error class",
+    ),
+    **dict.fromkeys(("Executable", "Options", "Tensor", "Variable", "cache.CacheInfo"), "a class, tested on its own"),
+    **dict.fromkeys(
+        (
+            "check_gradients", "grad", "gradients", "hessian", "hvp", "jacfwd", "jacrev", "jit", "jvp", "pullback",
+            "pushforward", "value_and_grad", "vjp", "vmap",
+        ),
+        "takes functions or graphs: tests of transforms, and every test of derivatives here",
+    ),
+    **dict.fromkeys(("cond", "fori_loop", "map", "scan", "while_loop"), "takes functions: tests/array/test_control.py"),
+    **dict.fromkeys(("cache.clear", "cache.info", "get_threads", "set_threads"), "concerns the process, not arrays"),
+    **dict.fromkeys(("compile", "placeholder", "variable", "no_grad"), "makes or runs graphs: every test here"),
+    **dict.fromkeys(("can_cast", "finfo", "iinfo", "isdtype", "result_type"), "gives a fact about dtypes, no Tensor"),
+    **dict.fromkeys(
+        (
+            "optim.Adagrad", "optim.Adam", "optim.AdamW", "optim.Optimizer", "optim.RMSProp", "optim.SGD",
+            "optim.clip_by_global_norm", "optim.global_norm", "optim.constant", "optim.cosine_decay",
+            "optim.exponential_decay", "optim.linear", "optim.piecewise",
+        ),
+        "tests/optim",
+    ),
+}  # fmt: skip
+"""Public names that have no case, and where they are tested."""
+
+PENDING = (
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "arange",
+    "argmax",
+    "argmin",
+    "argsort",
+    "asarray",
+    "bitwise_and",
+    "bitwise_invert",
+    "bitwise_left_shift",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_right_shift",
+    "bitwise_xor",
+    "broadcast_arrays",
+    "broadcast_to",
+    "concat",
+    "concatenate",
+    "constant",
+    "count_nonzero",
+    "cummax",
+    "cummin",
+    "cumprod",
+    "cumsum",
+    "cumulative_prod",
+    "cumulative_sum",
+    "diff",
+    "dot",
+    "einsum",
+    "empty",
+    "empty_like",
+    "equal",
+    "expand_dims",
+    "eye",
+    "flip",
+    "full",
+    "full_like",
+    "greater",
+    "greater_equal",
+    "invert",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "left_shift",
+    "less",
+    "less_equal",
+    "linspace",
+    "logcumsumexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logsumexp",
+    "matmul",
+    "matrix_transpose",
+    "max",
+    "mean",
+    "meshgrid",
+    "min",
+    "moveaxis",
+    "nn.avg_pool2d",
+    "nn.binary_cross_entropy_with_logits",
+    "nn.conv1d",
+    "nn.conv2d",
+    "nn.cross_entropy",
+    "nn.gelu",
+    "nn.layer_norm",
+    "nn.log_softmax",
+    "nn.max_pool2d",
+    "nn.mse_loss",
+    "nn.relu",
+    "nn.scaled_dot_product_attention",
+    "nn.silu",
+    "nn.softmax",
+    "not_equal",
+    "one_hot",
+    "ones",
+    "ones_like",
+    "outer",
+    "pad",
+    "permute_dims",
+    "prod",
+    "ravel",
+    "repeat",
+    "reshape",
+    "right_shift",
+    "roll",
+    "searchsorted",
+    "signbit",
+    "sort",
+    "split",
+    "squeeze",
+    "stack",
+    "std",
+    "sum",
+    "swapaxes",
+    "take",
+    "take_along_axis",
+    "tensordot",
+    "tile",
+    "topk",
+    "transpose",
+    "tril",
+    "triu",
+    "unstack",
+    "var",
+    "vecdot",
+    "where",
+    "zeros",
+    "zeros_like",
+)
+"""Public names that have no case yet. This list only shrinks: a name here that has a case is a failure."""
+
+
+def public_names() -> list[str]:
+    """Return the public functions and classes: those of `gx` and of the namespaces in it."""
+    names = []
+    for name in gx.__all__:
+        value = getattr(gx, name)
+        if isinstance(value, ModuleType):
+            names += [f"{name}.{n}" for n in _names_of(value) if callable(getattr(value, n))]
+        elif callable(value):
+            names.append(name)
+    return names
+
+
+def _names_of(module: ModuleType) -> Collection[str]:
+    return getattr(module, "__all__", [n for n in vars(module) if not n.startswith("_")])
+
+
+def same_function(name: str, names: Collection[str]) -> bool:
+    """Tell whether a name, or another name of the same function, is among `names`."""
+    value = resolved(gx, name)
+    return name in names or any(resolved(gx, n) is value for n in names)
