@@ -210,6 +210,7 @@ from graphc.array.shape import (
     transpose,
     unstack,
 )
+from graphc.array.state import with_updates
 from graphc.compiler import compile
 from graphc.concrete import evaluate
 from graphc.errors import (
@@ -488,6 +489,7 @@ __all__ = [
     "vmap",
     "where",
     "while_loop",
+    "with_updates",
     "zeros",
     "zeros_like",
 ]

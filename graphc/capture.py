@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from graphc.array.convert import asarray
-from graphc.errors import ArgumentError, DTypeError, GraphcError, ShapeError, located_at
+from graphc.array.state import update_nodes
+from graphc.errors import ArgumentError, GraphcError, ShapeError, located_at
 from graphc.ir.dims import Dim, symbols_of
-from graphc.ir.graph import Graph, Node, bind_sizes, placeholder, toposort
+from graphc.ir.graph import Graph, Node, bind_sizes, placeholder, toposort, variable
 from graphc.ir.types import TensorType
 from graphc.nest import Structure, flatten, paths
+from graphc.ops.state import with_update
 from graphc.tensor import Tensor, Variable
 
 
@@ -39,10 +41,11 @@ def capture(
     nodes = _input_nodes(inputs)
     leaves, structure = flatten(outputs)
     results = tuple(_output_node(leaf, path) for leaf, path in zip(leaves, paths(outputs), strict=True))
-    pairs = tuple(_update(v, value) for v, value in (updates or {}).items())
+    pairs = tuple(update_nodes("compile", v, value) for v, value in (updates or {}).items())
     graph = Graph(nodes, results, pairs, re.sub(r"\W", "_", name) if name else "graph")
     if givens:
         graph = _replaced(graph, givens)
+    graph = _with_own_updates(graph)
     _require_listed(graph)
     return Captured(graph, structure, frozenset(_symbols(graph)))
 
@@ -50,10 +53,10 @@ def capture(
 def bound(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     """Return the graph with its unknown sizes known. Raises ShapeError where they contradict the graph."""
     graph = bind_sizes(graph, sizes)
-    for variable, value in graph.updates:
-        if variable.type != value.type:
+    for state, value in graph.updates:
+        if state.type != value.type:
             with located_at(value.location):
-                raise ShapeError(f"compile: the update of {called(variable)} must be {variable.type}, got {value.type}")
+                raise ShapeError(f"compile: the update of {called(state)} must be {state.type}, got {value.type}")
     return graph
 
 
@@ -85,31 +88,6 @@ def _output_node(leaf: Any, path: str) -> Node:
         raise ArgumentError(f"compile: output{path} must be a Tensor or an array: {error.message}") from None
 
 
-def _update(variable: Variable, value: Any) -> tuple[Node, Node]:
-    if not isinstance(variable, Variable):
-        raise ArgumentError(f"compile: updates maps variables to new values, got the key {variable!r}")
-    try:
-        # A number takes the variable's dtype.
-        node = asarray(value, dtype=None if isinstance(value, Tensor | np.ndarray) else variable.dtype).node
-    except GraphcError as error:
-        raise ArgumentError(f"compile: the update of {called(variable.node)}: {error.message}") from None
-    if node.dtype != variable.dtype:
-        raise DTypeError(
-            f"compile: the update of {called(variable.node)} must be {variable.node.type}, got {node.type}; "
-            f"convert it with .astype({variable.dtype.name!r})",
-            node.location,
-        )
-    fits = len(node.shape) == len(variable.shape) and all(
-        a == b or isinstance(a, Dim) for a, b in zip(node.shape, variable.shape, strict=True)
-    )
-    if not fits:
-        raise ShapeError(
-            f"compile: the update of {called(variable.node)} must be {variable.node.type}, got {node.type}",
-            node.location,
-        )
-    return variable.node, node
-
-
 def _replaced(graph: Graph, givens: Mapping[Tensor, Any]) -> Graph:
     new: dict[Node, Node] = {}
     for tensor, value in givens.items():
@@ -125,6 +103,71 @@ def _replaced(graph: Graph, givens: Mapping[Tensor, Any]) -> Graph:
             new[node] = node.with_inputs(tuple([new[i] for i in node.inputs]))
     updates = tuple((v, new[r]) for v, r in graph.updates)
     return Graph(graph.inputs, tuple(new[o] for o in graph.outputs), updates, graph.name)
+
+
+def _with_own_updates(graph: Graph) -> Graph:
+    """Return the graph with the updates that its values bring with them among its own; see `array.state`."""
+    _require_none_inside(graph)
+    if not any(n.op is with_update for n in graph.nodes):
+        return graph
+    found, plain = _own_updates(graph)
+    values: dict[Node, Node] = {}
+    for value, state, new in [n.inputs for n in found]:
+        before = values.get(state, state)
+        values[state] = _after(plain[new], plain[value], state, before)
+    updates = [(v, plain[new]) for v, new in graph.updates]
+    return Graph(graph.inputs, tuple(plain[o] for o in graph.outputs), (*updates, *values.items()), graph.name)
+
+
+def _own_updates(graph: Graph) -> tuple[list[Node], dict[Node, Node]]:
+    """Return the updates that values bring with them, as they were written in order, and all nodes without them.
+
+    What the graph updates itself, or what givens replaced, is left alone. Copies of one update, as derivatives make
+    them, have one serial.
+    """
+    given = {v for v, _ in graph.updates}
+    found: dict[int, Node] = {}
+    plain: dict[Node, Node] = {}
+    roots: Sequence[Node] = graph.results
+    while roots:
+        order = toposort(roots, lambda n: n.inputs[:1] if n.op is with_update else n.inputs)
+        roots = []
+        for node in [n for n in order if n not in plain]:
+            if node.op is not with_update:
+                plain[node] = node.with_inputs(tuple([plain[i] for i in node.inputs]))
+                continue
+            value, state, new = node.inputs
+            plain[node] = plain[value]
+            if state.op is variable and state not in given:
+                found.setdefault(node.attrs["serial"], node)
+                roots.append(new)
+    return [found[k] for k in sorted(found)], plain
+
+
+def _after(new: Node, value: Node, state: Node, before: Node) -> Node:
+    """Return a new value of a variable which `before` has set already; what the value is made of stays as it is."""
+    if before is state:
+        return new
+    done = {**{n: n for n in toposort([value])}, state: before}
+    for node in toposort([new]):
+        if node not in done:
+            done[node] = node.with_inputs(tuple([done[i] for i in node.inputs]))
+    return done[new]
+
+
+def _require_none_inside(graph: Graph) -> None:
+    """Raise for an update inside of a body, which may run many times in a call, or not at all."""
+    bodies = [(n, b) for n in graph.nodes for b in n.bodies.values()]
+    while bodies:
+        region, body = bodies.pop()
+        for node in body.nodes:
+            if node.op is with_update:
+                raise ArgumentError(
+                    f"compile: a variable is updated inside of {region.op.name}, which may run many times in a call or "
+                    "not at all; carry the state through the loop, or compute the value outside",
+                    node.location,
+                )
+            bodies += [(region, b) for b in node.bodies.values()]
 
 
 def _require_listed(graph: Graph) -> None:

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ class Op:
 
 
 class Leaf(Op):
-    """No computation: a placeholder, a variable, a constant, or one item of a tuple."""
+    """No computation: a placeholder, a variable, a constant, one item of a tuple, or a value as it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -430,21 +431,24 @@ class Graph:
         return f"<Graph {self.name}: {len(self.inputs)} inputs, {len(self.nodes)} nodes, {len(self.outputs)} outputs>"
 
 
-def toposort(roots: Iterable[Node]) -> list[Node]:
-    """Return all nodes that `roots` need, inputs first. Iterative: a chain may be as long as memory allows."""
+def toposort(roots: Iterable[Node], needs: Callable[[Node], Iterable[Node]] = attrgetter("inputs")) -> list[Node]:
+    """Return all nodes that `roots` need, by default their inputs, what is needed first.
+
+    Iterative: a chain may be as long as memory allows.
+    """
     order: list[Node] = []
     seen: set[Node] = set()
     for root in roots:
         if root in seen:
             continue
         seen.add(root)
-        stack: list[tuple[Node, Iterator[Node]]] = [(root, iter(root.inputs))]
+        stack: list[tuple[Node, Iterator[Node]]] = [(root, iter(needs(root)))]
         while stack:
             node, rest = stack[-1]
             for source in rest:
                 if source not in seen:
                     seen.add(source)
-                    stack.append((source, iter(source.inputs)))
+                    stack.append((source, iter(needs(source))))
                     break
             else:
                 order.append(node)

@@ -21,7 +21,7 @@ from graphc.ops.control import parameter
 
 Array = np.ndarray[Any, Any]
 
-LEAVES = frozenset(("placeholder", "variable", "constant", "item"))
+LEAVES = frozenset(("placeholder", "variable", "constant", "item", "with_update"))
 """What computes nothing and needs no sample."""
 
 F32, F64 = DTYPES["f32"], DTYPES["f64"]
