@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,9 +19,10 @@ from graphc.array.values import evaluates, values_of
 from graphc.compiler import compile
 from graphc.eager import evaluate as evaluate_eagerly
 from graphc.errors import GraphcError, SymbolicValueError
-from graphc.ir.graph import Graph, Node, constant, known_value, placeholder, variable
+from graphc.ir.graph import Graph, Node, constant, known_value, placeholder, toposort, variable
 from graphc.ir.intern import attr_key
 from graphc.nest import flatten
+from graphc.ops.state import with_update
 from graphc.runtime.executable import Executable
 from graphc.runtime.state import Cell, holding, share_lock
 from graphc.tensor import Tensor
@@ -45,6 +46,9 @@ def evaluate(tensors: Any) -> Any:
     The program is compiled when it is first needed; one that is written alike with other data of the same shapes is
     the same program. What depends on no variable is computed once and kept as long as the Tensor lives.
 
+    Asking is a call of that program: state that a value brings updates of (`gx.with_updates`: running statistics,
+    streams of random numbers) moves on each time.
+
     Raises SymbolicValueError for a Tensor that depends on a placeholder.
 
     >>> x = gx.asarray([1.0, 2.0, 4.0])
@@ -63,7 +67,7 @@ def _evaluate(nodes: Sequence[Node]) -> list[Array]:
     if all(v is not None for v in found):
         return found  # type: ignore[return-value]
     written = _Written(nodes)
-    state = next((n for n in written.data if n.op is variable), None)
+    state = next((n for n in written.leaves if n.op is variable), None)
     if state is not None and is_building(()):
         raise SymbolicValueError(
             f"the value of variable {state.attrs['name']} changes between calls of the function that is being traced; "
@@ -75,7 +79,8 @@ def _evaluate(nodes: Sequence[Node]) -> list[Array]:
         results = executable(*arrays)
     except GraphcError:
         # The code may have been made for other lines of the user's program: the reference names the right ones.
-        _evaluate_as_written(written, arrays)
+        graph = written.graph()
+        evaluate_eagerly(graph, arrays, {v: v.attrs["state"].read() for v in graph.variables})
         raise
     results = [np.asarray(r) for r in results]
     if state is None:
@@ -88,50 +93,39 @@ def _evaluate(nodes: Sequence[Node]) -> list[Array]:
 class _Written:
     """A graph of concrete nodes from its data on: what is computed, without what it is computed from.
 
-    `data` are the nodes whose values are put in, `key` is equal for graphs that are written alike.
+    `leaves` are where it begins; those that are `data` get their values put in. `key` is equal for graphs that are
+    written alike. A graph that updates variables is about these and no others, so they are no data.
     """
 
     def __init__(self, results: Sequence[Node]) -> None:
         self.results = tuple(results)
-        self.data: list[Node] = []
+        self.leaves: list[Node] = []
         self.inner: list[Node] = []
+        order = toposort(results, lambda n: () if _is_leaf(n) else n.inputs)
+        is_fixed = any(n.op is with_update for n in order)
+        position = {node: k for k, node in enumerate(order)}
         rows: list[Hashable] = []
-        position: dict[Node, int] = {}
-        for node in _inputs_first(results):
-            position[node] = len(position)
-            if _is_data(node):
-                self.data.append(node)
-                rows.append(node.type)
+        for node in order:
+            if _is_leaf(node):
+                self.leaves.append(node)
+                rows.append(node if is_fixed and node.op is variable else node.type)
                 continue
             self.inner.append(node)
             attrs = tuple([(k, attr_key(node.attrs[k])) for k in sorted(node.attrs)])
             rows.append((node.op, tuple([position[i] for i in node.inputs]), attrs, node.type))
+        self.data = [n for n in self.leaves if not (is_fixed and n.op is variable)]
         self.key = (tuple(rows), tuple([position[r] for r in results]))
 
     def graph(self) -> Graph:
         """Return the graph with its data as inputs."""
-        new = {n: placeholder(name=f"data{k}", type=n.tensor_type) for k, n in enumerate(self.data)}
-        inputs = tuple(new.values())
+        new: dict[Node, Node] = {n: n for n in self.leaves}
+        new |= {n: placeholder(name=f"data{k}", type=n.tensor_type) for k, n in enumerate(self.data)}
         for node in self.inner:
             new[node] = node.with_inputs(tuple([new[i] for i in node.inputs]))
-        return Graph(inputs, tuple([new[r] for r in self.results]), name="value")
+        return Graph(tuple([new[n] for n in self.data]), tuple([new[r] for r in self.results]), name="value")
 
 
-def _inputs_first(results: Iterable[Node]) -> list[Node]:
-    """Return the nodes that results are computed by, from data on."""
-    order: dict[Node, None] = {}
-    stack = list(results)[::-1]
-    while stack:
-        node = stack[-1]
-        waiting = () if node in order or _is_data(node) else [i for i in node.inputs if i not in order]
-        if waiting:
-            stack.extend(waiting)
-        else:
-            order[stack.pop()] = None
-    return list(order)
-
-
-def _is_data(node: Node) -> bool:
+def _is_leaf(node: Node) -> bool:
     if node.op is constant:
         return not _is_part_of_code(known_value(node))
     return node.op is variable or node in _values
@@ -172,8 +166,3 @@ def _code(written: _Written) -> Executable:
         while len(_codes) > MAX_KEPT:
             _codes.popitem(last=False)
     return made
-
-
-def _evaluate_as_written(written: _Written, arrays: Sequence[Array]) -> None:
-    """Raise what the graph raises on the reference, where that raises."""
-    evaluate_eagerly(written.graph(), arrays)

@@ -92,6 +92,14 @@ def test_what_is_asked_together_is_one_program() -> None:
         thread.join()
 
 
+def test_asking_makes_the_updates_that_a_value_brings() -> None:
+    n, m = gx.variable(0, name="n"), gx.variable(0, name="m")
+    drawn = {v: gx.with_updates(gx.asarray([1.0, 2.0]) * v, {v: v + 1}) for v in (n, m)}
+    assert [drawn[n].tolist() for _ in range(3)] == [[0.0, 0.0], [1.0, 2.0], [2.0, 4.0]]
+    assert drawn[m].tolist() == [0.0, 0.0]
+    assert (int(n), int(m)) == (3, 1)
+
+
 def test_nests_keep_their_structure() -> None:
     found = gx.evaluate({"a": gx.asarray([1, 2]) + 1, "b": (3, [gx.asarray(2.0) * 2])})
     assert found["a"].tolist() == [2, 3]
