@@ -188,13 +188,15 @@ def std(
     ddof: float | None = None,
     keepdims: bool = False,
 ) -> Tensor:
-    """Return the square root of `var`.
+    """Return the square root of `var`; its derivative is 0 where all elements are equal, as PyTorch has it.
 
     >>> gx.std(gx.placeholder((3, 4), name="x"), axis=0).shape
     (4,)
     """
     variance = _variance("std", _averaged("std", x, dtype), axis, correction if ddof is None else ddof, keepdims)
-    return wrap(elementwise_ops.sqrt(variance))
+    # The mask keeps the derivative away from sqrt at 0.
+    spreads = elementwise_ops.ne(variance, 0.0)
+    return wrap(elementwise_ops.choose(spreads, elementwise_ops.sqrt(variance), 0.0))
 
 
 def _variance(name: str, node: Node, axis: Axis, correction: float, keepdims: bool) -> Node:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir import dims
 from graphc.ir.graph import Cumulative, Node, Vjp, literal
 from graphc.ir.loops import Expr, apply
 from graphc.ir.types import INT64, TensorType
@@ -68,7 +69,7 @@ def neighbour(x: Node, axis: int, offset: int, edge: float) -> Node:
     kept = slice_(
         x,
         start=_along(x, axis, int(offset > 0)),
-        shape=tuple([s - 1 if k == axis else s for k, s in enumerate(x.shape)]),
+        shape=tuple([dims.maximum(s - 1, 0) if k == axis else s for k, s in enumerate(x.shape)]),
         step=(1,) * x.ndim,
     )
     return embed(kept, shape=x.shape, start=_along(x, axis, int(offset < 0)), step=(1,) * x.ndim, value=edge)

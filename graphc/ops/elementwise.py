@@ -189,12 +189,18 @@ hypot: Elementwise = elementwise(
     same(FLOATS),
     np.hypot,
     (
-        lambda ct, out, x, y: ct * (x / choose(ne(out, 0.0), out, 1.0)),
-        lambda ct, out, x, y: ct * (y / choose(ne(out, 0.0), out, 1.0)),
+        lambda ct, out, x, y: ct * _slope_of_norm(x, out),
+        lambda ct, out, x, y: ct * _slope_of_norm(y, out),
     ),
     commutative=True,
     doc="sqrt(x*x + y*y) without overflow in between; derivative 0 at the origin.",
 )
+
+
+def _slope_of_norm(x: Node, norm: Node) -> Node:
+    """Return x / norm, 0 at the origin, and so are further derivatives."""
+    is_away = ne(norm, 0.0)
+    return choose(is_away, x / choose(is_away, norm, 1.0), 0.0)
 
 
 def _share(x: Node, y: Node, wins: Elementwise) -> Node:

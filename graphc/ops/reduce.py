@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from graphc.errors import DTypeError, ShapeError
+from graphc.ir import dims
 from graphc.ir.graph import OPS, ZERO_DERIVATIVE, Node, Reduction, Vjp
 from graphc.ir.types import BOOL, TensorType
-from graphc.ops.elementwise import ANY, NUMBERS, cast, choose, eq, mul
+from graphc.ops.elementwise import ANY, NUMBERS, cast, eq, mul
 
 
 def reduction(
@@ -54,17 +55,32 @@ def _vjp_extreme(ct: Node, out: Node, x: Node) -> Node:
 
 
 def _vjp_prod(ct: Node, out: Node, x: Node) -> Node:
-    """Multiply the other elements: exact also where some are zero.
+    """Multiply by the product of the other elements, one axis after the other, the last one first."""
+    partial = [x]
+    for axis in reversed(out.attrs["axis"]):
+        partial.append(prod(partial[-1], axis=(axis,)))
+    for axis, before in zip(out.attrs["axis"], reversed(partial[:-1]), strict=True):
+        ct = mul(spread(ct, before, (axis,)), _others(before, axis))
+    return ct
 
-    With one zero along the axis only its own derivative is not zero, the product of the rest; with more, none is.
+
+def _others(x: Node, axis: int) -> Node:
+    """Return for each element the product of the others along an axis: of those before it and those after it.
+
+    Nothing is divided, so derivatives of every order are right where elements are zero.
     """
-    axis = out.attrs["axis"]
-    is_zero = eq(x, 0.0)
-    zeros = sum(cast(is_zero, dtype=x.dtype), axis=axis)
-    rest = prod(choose(eq(x, 0.0), x * 0.0 + 1.0, x), axis=axis)
-    of_zero = spread(ct * choose(eq(zeros, 1.0), rest, 0.0), x, axis)
-    of_others = spread(ct * out, x, axis) / choose(is_zero, x * 0.0 + 1.0, x)
-    return choose(is_zero, of_zero, of_others)
+    if x.shape[axis] == 0:
+        return x
+    part = tuple([dims.maximum(s - 1, 0) if k == axis else s for k, s in enumerate(x.shape)])
+    step = (1,) * x.ndim
+
+    def folded(first: int, place: int) -> Node:
+        at = [tuple([p if k == axis else 0 for k in range(x.ndim)]) for p in (first, place)]
+        kept = OPS["slice"](x, start=at[0], shape=part, step=step)
+        moved = OPS["embed"](kept, shape=x.shape, start=at[1], step=step, value=1)
+        return OPS["cumprod"](moved, axis=axis, reverse=first > 0)
+
+    return mul(folded(0, 1), folded(1, 0))
 
 
 sum: Reduction = reduction(
