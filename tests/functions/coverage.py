@@ -26,6 +26,9 @@ NO_CASE = {
     ),
     **dict.fromkeys(("cond", "fori_loop", "map", "scan", "while_loop"), "takes functions: tests/array/test_control.py"),
     **dict.fromkeys(("cache.clear", "cache.info", "get_threads", "set_threads"), "concerns the process, not arrays"),
+    "evaluate": "tests/test_concrete.py",
+    "from_dlpack": "takes objects of other libraries: tests/test_concrete.py",
+    "with_updates": "tests/test_own_updates.py",
     **dict.fromkeys(("compile", "placeholder", "variable", "no_grad"), "makes or runs graphs: every test here"),
     **dict.fromkeys(("can_cast", "finfo", "iinfo", "isdtype", "result_type"), "gives a fact about dtypes, no Tensor"),
     **dict.fromkeys(
