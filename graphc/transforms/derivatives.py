@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from graphc import autodiff, nest
 from graphc.array.convert import ArrayLike, differ, promote
 from graphc.array.handle import Handle, wrap
 from graphc.errors import ArgumentError, DTypeError, GradientError, ShapeError
-from graphc.ir.graph import Node, literal
+from graphc.ir.graph import Node, literal, toposort
 from graphc.ir.types import TupleType
 from graphc.ops.control import zeros
 from graphc.ops.elementwise import stop_gradient
@@ -73,7 +73,9 @@ def _float_node(name: str, what: str, value: Any) -> Node:
     if not isinstance(value, Handle):
         raise ArgumentError(f"{name}: {what} must be a Tensor, got {value!r} ({type(value).__name__})")
     if value.node.dtype.kind != "f":
-        raise GradientError(f"{name}: {what} must be floating-point, got {value!r}")
+        raise GradientError(
+            f"{name}: {what} must be floating-point, got {value!r}; convert it with astype, or leave it out"
+        )
     return value.node
 
 
@@ -91,35 +93,55 @@ def _like(name: str, what: str, value: Any, like: Node) -> Node:
     """Return a cotangent or tangent as a node of the type of `like`; Python numbers take its dtype."""
     node = promote(name, [value], least=like.dtype)[0]
     if node.dtype != like.dtype:
-        raise DTypeError(f"{name}: {what} must have the dtype of {like.type}, got {node.type}")
+        raise DTypeError(
+            f"{name}: {what} must have the dtype of {like.type}, got {node.type}; "
+            f"convert it with astype({like.dtype.name!r})"
+        )
     if node.ndim != like.ndim or any(differ(a, b) for a, b in zip(node.shape, like.shape, strict=True)):
-        raise ShapeError(f"{name}: {what} must have the shape of {like.type}, got {node.type}")
+        raise ShapeError(
+            f"{name}: {what} must have the shape of {like.type}, got {node.type}; reshape or broadcast_to it"
+        )
     return node
 
 
 def _require_connected(output: Node, sources: list[Node]) -> None:
     """Raise for a source that no path of floating-point values without stop_gradient joins to y."""
-    joined = _joined(output)
+    joined = _joined(output, _passes)
     for source in sources:
         if source not in joined:
-            raise GradientError(
-                f"gradients: y does not depend on {wrap(source)!r} through differentiable values; "
-                'leave it out of wrt, or pass unconnected="zero" for zeros'
-            )
+            reason = f"y does not depend on {wrap(source)!r} through differentiable values{_cut(output, source)}"
+            raise GradientError(f'gradients: {reason}; leave it out of wrt, or pass unconnected="zero" for zeros')
 
 
-def _joined(output: Node) -> set[Node]:
+def _joined(output: Node, passes: Callable[[Node], bool]) -> set[Node]:
+    """Return the nodes that paths of nodes that pass join to y."""
     joined = {output}
     stack = [output]
     while stack:
         node = stack.pop()
-        if node.op is stop_gradient:
-            continue
-        for source in node.inputs:
-            if source not in joined and (isinstance(source.type, TupleType) or source.dtype.kind == "f"):
+        for source in node.inputs if passes(node) else ():
+            if source not in joined:
                 joined.add(source)
                 stack.append(source)
     return joined
+
+
+def _passes(node: Node) -> bool:
+    """Whether a derivative may pass through a node. A derivative that is zero passes, as zeros."""
+    return node.op is not stop_gradient and (isinstance(node.type, TupleType) or node.dtype.kind == "f")
+
+
+def _cut(output: Node, source: Node) -> str:
+    """Tell where the paths from a source to y are cut, if there are any."""
+    behind = _joined(output, lambda node: True)
+    after = {source}
+    for node in toposort([output]):
+        if node not in behind or after.isdisjoint(node.inputs):
+            continue
+        if not _passes(node):
+            return f": {node.op.name} cuts it off (at {node.location})"
+        after.add(node)
+    return ""
 
 
 def pullback(ys: Any, xs: Any, cotangents: Any) -> Any:
@@ -132,9 +154,14 @@ def pullback(ys: Any, xs: Any, cotangents: Any) -> Any:
     >>> gx.pullback([gx.sin(x), gx.sum(x)], x, [x, 1.0]).shape
     (3,)
     """
-    outputs, shape_of_ys = _nodes("pullback", "ys", ys)
-    sources, shape_of_xs = _nodes("pullback", "xs", xs)
-    seeds = _matching("pullback", "cotangents", cotangents, "ys", outputs, shape_of_ys)
+    return pulled_back("pullback", ys, xs, cotangents)
+
+
+def pulled_back(name: str, ys: Any, xs: Any, cotangents: Any) -> Any:
+    """Return `pullback`, which the user calls by this name."""
+    outputs, shape_of_ys = _nodes(name, "ys", ys)
+    sources, shape_of_xs = _nodes(name, "xs", xs)
+    seeds = _matching(name, "cotangents", cotangents, "ys", outputs, shape_of_ys)
     found = autodiff.pullback(outputs, sources, seeds)
     return shape_of_xs.unflatten([_wrapped(g, s) for g, s in zip(found, sources, strict=True)])
 
@@ -149,9 +176,14 @@ def pushforward(ys: Any, xs: Any, tangents: Any) -> Any:
     >>> gx.pushforward({"s": gx.sum(x)}, x, gx.ones_like(x))["s"].shape
     ()
     """
-    outputs, shape_of_ys = _nodes("pushforward", "ys", ys)
-    sources, shape_of_xs = _nodes("pushforward", "xs", xs)
-    directions = _matching("pushforward", "tangents", tangents, "xs", sources, shape_of_xs)
+    return pushed_forward("pushforward", ys, xs, tangents)
+
+
+def pushed_forward(name: str, ys: Any, xs: Any, tangents: Any) -> Any:
+    """Return `pushforward`, which the user calls by this name."""
+    outputs, shape_of_ys = _nodes(name, "ys", ys)
+    sources, shape_of_xs = _nodes(name, "xs", xs)
+    directions = _matching(name, "tangents", tangents, "xs", sources, shape_of_xs)
     found = autodiff.pushforward(outputs, sources, directions)
     return shape_of_ys.unflatten([_wrapped(t, o) for t, o in zip(found, outputs, strict=True)])
 

@@ -17,7 +17,7 @@ from graphc.errors import ArgumentError, GradientError
 from graphc.ir.graph import Node
 from graphc.ops.elementwise import copy
 from graphc.tensor import Tensor
-from graphc.transforms.derivatives import gradients, pullback, pushforward
+from graphc.transforms.derivatives import gradients, pulled_back, pushed_forward
 from graphc.transforms.tracing import Compiled, Function, float_leaf, is_array_like, is_building, tracing
 
 Argnums = int | Sequence[int] | None
@@ -44,7 +44,10 @@ def checked_argnums(name: str, argnums: Any, count: int) -> tuple[int, ...]:
         if isinstance(k, bool) or not isinstance(k, int):
             raise ArgumentError(f"{name}: argnums must be an int or ints, got {argnums!r}")
         if not -count <= k < count:
-            raise ArgumentError(f"{name}: argnums has {k}, the function was called with {count} positional arguments")
+            raise ArgumentError(
+                f"{name}: argnums has {k}, the function was called with {count} positional arguments; what is given by "
+                "keyword is not differentiated"
+            )
     found = tuple([k % count for k in numbers])
     if len(set(found)) != len(found):
         raise ArgumentError(f"{name}: argnums must be different, got {argnums!r}")
@@ -260,7 +263,7 @@ def _pulled(out: Any, call: Call, cotangent: Any) -> Any:
     if structure != other:
         raise ArgumentError(f"vjp: the cotangent must have the structure of the result, {structure}, got {other}")
     floats = [k for k, t in enumerate(tensors) if t.dtype.kind == "f"]
-    found = pullback([tensors[k] for k in floats], call.wrt, [given[k] for k in floats])
+    found = pulled_back(call.name, [tensors[k] for k in floats], call.wrt, [given[k] for k in floats])
     return call.structure.unflatten(found)
 
 
@@ -310,7 +313,7 @@ def pushed(out: Any, call: Call, directions: Any) -> Any:
         raise ArgumentError(f"{call.name}: tangents must have the structure of primals, {call.structure}, got {other}")
     tensors = [asarray(v) for v in leaves]
     floats = [k for k, t in enumerate(tensors) if t.dtype.kind == "f"]
-    found = dict(zip(floats, pushforward([tensors[k] for k in floats], call.wrt, given), strict=True))
+    found = dict(zip(floats, pushed_forward(call.name, [tensors[k] for k in floats], call.wrt, given), strict=True))
     return structure.unflatten([found.get(k, t * 0) for k, t in enumerate(tensors)])
 
 
@@ -325,6 +328,6 @@ def hvp(fn: Function, primals: Any, tangents: Any) -> Any:
     """
     is_single = not isinstance(primals, tuple | list)
     points, directions = ((primals,), (tangents,)) if is_single else (primals, tangents)
-    slopes = grad(fn, argnums=tuple(range(len(points))))
+    slopes = _gradient_function("hvp", fn, tuple(range(len(points))), False, None, _gradients_alone)
     found = jvp(slopes, points, directions)[1]
     return found[0] if is_single else found

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from graphc import nest
-from graphc.array.control.scans import scan
+from graphc.array.control.scans import loop, scan
 from graphc.array.convert import asarray
 from graphc.array.handle import Handle
 from graphc.array.shape import moveaxis, reshape
@@ -161,7 +161,7 @@ def vmap(fn: Function, in_axes: Any = 0, out_axes: Any = 0, axis_size: int | Non
             return None, fn(*own, **named)
 
         with tracing():
-            _, results = scan(one, None, moved, length=count)
+            _, results = loop("vmap", one, None, moved, length=count)
         found, shape = nest.flatten(results)
         places = _spread_axes("out_axes", out_axes, results)
         if None in places:

@@ -176,6 +176,34 @@ WRONG = [
     ("gx.gradients(gx.sum(i), i)", errors.GradientError, "gradients: y must be floating-point"),
     ("gx.gradients(gx.sum(x) + gx.sum(i), i)", errors.GradientError, "gradients: wrt must be floating-point"),
     ("gx.gradients(x, x, y)", errors.ShapeError, "gradients: the cotangent must have the shape of f32[2, 3]"),
+    (
+        "gx.gradients(x, x, y)",
+        errors.ShapeError,
+        "the cotangent must have the shape of f32[2, 3], got f32[4]; reshape or broadcast_to it",
+    ),
+    (
+        "gx.gradients(gx.sum(gx.argmax(x) * 1.0), x)",
+        errors.GradientError,
+        "y does not depend on <Tensor x: f32[2, 3]> through differentiable values: eq cuts it off (at <the user's pro",
+    ),
+    (
+        "gx.gradients(gx.sum(gx.stop_gradient(x) * 2), x)",
+        errors.GradientError,
+        "through differentiable values: stop_gradient cuts it off (at <the user's program>:3: gx.gradients(gx.sum(gx.s",
+    ),
+    (
+        "gx.gradients(gx.sum(gx.astype(x, 'int32') * 1.0), x)",
+        errors.GradientError,
+        "through differentiable values: cast cuts it off (at <the user's program>:3: ",
+    ),
+    ("gx.grad(lambda x, y: x * y)(x=1.0, y=2.0)", errors.ArgumentError, "what is given by keyword is not differentiat"),
+    ("gx.vjp(lambda x: x * x, x)[1](y)", errors.ShapeError, "vjp: cotangents[0] must have the shape of f32[2, 3], got"),
+    (
+        "gx.jvp(lambda x: x * x, (x,), (y,))",
+        errors.ShapeError,
+        "jvp: tangents[0] must have the shape of f32[2, 3], got",
+    ),
+    ("gx.hvp(lambda x: x * x, x, x)", errors.GradientError, "hvp: the function must return a scalar, got f32[2, 3]"),
     ("gx.gradients(x, x, np.ones((2, 3)))", errors.DTypeError, "gradients: the cotangent must have the dtype"),
     ("gx.gradients(3.0, x)", errors.ArgumentError, "gradients: y must be a Tensor, got 3.0 (float)"),
     ("gx.gradients(gx.sum(x), 'x')", errors.ArgumentError, "gradients: wrt must be a Tensor or a list"),
@@ -207,6 +235,40 @@ WRONG = [
     ("gx.scan(lambda c, a: (c, a), 0.0, x, length=3)", errors.ShapeError, "the leading size of xs must be 3"),
     ("gx.scan(lambda c, a: (c, a), 0.0, length=-1)", errors.ArgumentError, "length must not be negative"),
     ("gx.scan(lambda c, a: (c, 'a'), 0.0, x)", errors.ArgumentError, "scan: takes tensors"),
+    (
+        "gx.fori_loop(0, 3, lambda k, c: c[0], y)",
+        errors.ShapeError,
+        "fori_loop: carry must be f32[4] in every step, the",
+    ),
+    ("gx.map(gx.sin, 1.0)", errors.ShapeError, "map: xs must have a leading axis to step along, got f64[]"),
+    ("gx.vmap(lambda x: 'a')(x)", errors.ArgumentError, "vmap: takes tensors"),
+    (
+        "gx.while_loop(lambda c: c, lambda c: c, x)",
+        errors.DTypeError,
+        "while_loop: what cond_fn returns must be a bool",
+    ),
+    (
+        "gx.while_loop(lambda c: c < 3, lambda c: x, s)",
+        errors.ShapeError,
+        "while_loop: carry must be f32[] in every ste",
+    ),
+    # cond
+    ("gx.cond(s, gx.sin, gx.cos, x)", errors.DTypeError, "cond: pred must be a bool, got f32[]; compare, or use"),
+    (
+        "gx.cond(s > 0, lambda x: x, lambda x: x[0], x)",
+        errors.ShapeError,
+        "cond: both functions must return the same, but result is f32[2, 3] of true_fn, f32[3] of false_fn; broadcast_",
+    ),
+    (
+        "gx.cond(s > 0, lambda x: {'a': x}, lambda x: {'a': x.astype('float64')}, x)",
+        errors.DTypeError,
+        "result['a'] is f32[2, 3] of true_fn, f64[2, 3] of false_fn; cast one with astype",
+    ),
+    (
+        "gx.cond(s > 0, lambda x: (x, x), lambda x: x, x)",
+        errors.ArgumentError,
+        "both functions must return one structure",
+    ),
     # neural networks
     (
         "gx.nn.cross_entropy(x, y)",

@@ -48,21 +48,33 @@ def scan(
     >>> total.shape, partial.shape
     ((3,), (time, 3))
     """
+    return loop("scan", body, init, xs, length, reverse)
+
+
+def loop(
+    name: str,
+    body: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | Dim | None = None,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """Return `scan`, which the user calls by this name."""
     starts, structure = nest.flatten(init)
     places = nest.paths(init)
     slices, xs_structure = nest.flatten(xs)
-    arrays = [as_node("scan", x) for x in slices]
-    steps = _steps(arrays, nest.paths(xs), length)
+    arrays = [as_node(name, x) for x in slices]
+    steps = _steps(name, arrays, nest.paths(xs), length)
 
     float_dtype = result_type(0.0, *[a.dtype for a in arrays if a.dtype.kind == "f"])
-    carry = [as_node("scan", s, float_dtype if type(s) is float else None) for s in starts]
+    carry = [as_node(name, s, float_dtype if type(s) is float else None) for s in starts]
 
     def new_carry(values: Sequence[Node]) -> Sequence[Node]:
-        return _traced(body, values, structure, arrays, xs_structure).carry
+        return _traced(name, body, values, structure, arrays, xs_structure).carry
 
     carry = adopted(starts, carry, new_carry, float_dtype)
-    traced = _traced(body, carry, structure, arrays, xs_structure)
-    require_same_carry("scan", places, carry, traced.carry)
+    traced = _traced(name, body, carry, structure, arrays, xs_structure)
+    require_same_carry(name, places, carry, traced.carry)
 
     graph, constants = closed_body([*traced.carry, *traced.ys], traced.parameters, "scan")
     results = items(ops.scan(graph, carry, arrays, constants, steps, bool(reverse)))
@@ -82,29 +94,30 @@ def map(fn: Callable[[Any], Any], xs: Any) -> Any:
     >>> gx.map(lambda x: gx.sum(x * x), xs).shape
     (n,)
     """
-    return scan(lambda _, x: (None, fn(x)), None, xs)[1]
+    return loop("map", lambda _, x: (None, fn(x)), None, xs)[1]
 
 
-def _steps(arrays: Sequence[Node], places: Sequence[str], length: Any) -> Size:
+def _steps(name: str, arrays: Sequence[Node], places: Sequence[str], length: Any) -> Size:
     """Return the number of steps, on which `length` and the leading sizes of xs must agree."""
     if length is not None and not isinstance(length, Dim) and (isinstance(length, bool) or not isinstance(length, int)):
-        raise ArgumentError(f"scan: length must be an int or a symbolic size, got {length!r}")
+        raise ArgumentError(f"{name}: length must be an int or a symbolic size, got {length!r}")
     if isinstance(length, int) and length < 0:
-        raise ArgumentError(f"scan: length must not be negative, got {length}")
+        raise ArgumentError(f"{name}: length must not be negative, got {length}")
     steps: Size | None = length
     for node, place in zip(arrays, places, strict=True):
         if not node.ndim:
-            raise ShapeError(f"scan: xs{place} must have a leading axis to step along, got {node.type}")
+            raise ShapeError(f"{name}: xs{place} must have a leading axis to step along, got {node.type}")
         if steps is not None and differ(steps, node.shape[0]):
-            raise ShapeError(f"scan: the leading size of xs{place} must be {steps}, got {node.type}")
+            raise ShapeError(f"{name}: the leading size of xs{place} must be {steps}, got {node.type}")
         if steps is None or isinstance(node.shape[0], int):
             steps = node.shape[0]
     if steps is None:
-        raise ArgumentError("scan: without xs, length must say how many steps")
+        raise ArgumentError(f"{name}: without xs, length must say how many steps")
     return steps
 
 
 def _traced(
+    name: str,
     body: Callable[[Any, Any], tuple[Any, Any]],
     carry: Sequence[Node],
     structure: nest.Structure,
@@ -115,10 +128,10 @@ def _traced(
     slices = [ops.parameter(f"x{k}", TensorType(a.dtype, a.shape[1:])) for k, a in enumerate(arrays)]
     result = body(structure.unflatten([wrap(n) for n in own]), xs_structure.unflatten([wrap(n) for n in slices]))
     if not isinstance(result, tuple) or len(result) != 2:
-        raise ArgumentError(f"scan: the body must return (carry, y), got {result!r}")
+        raise ArgumentError(f"{name}: the body must return (carry, y), got {result!r}")
     new, new_structure = nest.flatten(result[0])
     if new_structure != structure:
-        raise ArgumentError(f"scan: the body must return a carry of the structure {structure}, got {new_structure}")
+        raise ArgumentError(f"{name}: the body must return a carry of the structure {structure}, got {new_structure}")
     ys, ys_structure = nest.flatten(result[1])
-    news = [returned("scan", n, c) for n, c in zip(new, own, strict=True)]
-    return _Body([*own, *slices], news, [as_node("scan", y) for y in ys], ys_structure)
+    news = [returned(name, n, c) for n, c in zip(new, own, strict=True)]
+    return _Body([*own, *slices], news, [as_node(name, y) for y in ys], ys_structure)

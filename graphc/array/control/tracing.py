@@ -59,7 +59,7 @@ def require_same_carry(op: str, places: Sequence[str], carry: Sequence[Node], ne
         if before.dtype != after.dtype:
             raise DTypeError(f"{message}; cast the first value or the new one with astype")
         if before.ndim != after.ndim or any(differ(a, b) for a, b in zip(before.shape, after.shape, strict=True)):
-            raise ShapeError(message)
+            raise ShapeError(f"{message}; start with a value of the shape that it keeps (broadcast_to, zeros)")
 
 
 # Closing bodies.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from graphc import nest
-from graphc.array.control.scans import scan
+from graphc.array.control.scans import loop
 from graphc.array.control.tracing import adopted, closed_since, require_same_carry, returned
 from graphc.array.convert import as_node, cast_to, result_type
 from graphc.array.handle import wrap
@@ -86,7 +86,7 @@ def fori_loop(lo: Any, hi: Any, body: Callable[[Any, Any], Any], init: Any) -> A
     if isinstance(first, int | Dim) and isinstance(last, int | Dim):
         length = maximum(last - first, 0)
         steps = add(iota(shape=(length,), axis=0, dtype=INT64), as_node("fori_loop", first, INT64))
-        return scan(lambda carry, i: (body(i, carry), None), init, wrap(steps))[0]
+        return loop("fori_loop", lambda carry, i: (body(i, carry), None), init, wrap(steps))[0]
     start, end = (wrap(as_node("fori_loop", b, INT64)) for b in known)
     _, carry = while_loop(lambda c: c[0] < end, lambda c: (c[0] + 1, body(c[0], c[1])), (start, init))
     return carry
