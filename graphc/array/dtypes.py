@@ -11,7 +11,7 @@ import numpy as np
 from graphc.array.handle import Handle
 from graphc.ir.types import as_dtype
 
-bool = np.dtype("bool")
+bool_ = bool = np.dtype("bool")
 int8, int16, int32, int64 = (np.dtype(f"int{bits}") for bits in (8, 16, 32, 64))
 uint8, uint16, uint32, uint64 = (np.dtype(f"uint{bits}") for bits in (8, 16, 32, 64))
 float32, float64 = np.dtype("float32"), np.dtype("float64")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from graphc.array.convert import ArrayLike, as_float, as_node, asarray, axis_index, differ, promote_floats
-from graphc.array.creation import matches, ones, tril
+from graphc.array.creation import matches, ones
 from graphc.array.dot import matmul
 from graphc.array.elementwise import sigmoid, softplus, sqrt
 from graphc.array.handle import wrap
 from graphc.array.logic import where
+from graphc.array.matrices import tril
 from graphc.array.reduce import mean, repeated, require_elements
 from graphc.array.reduce import sum as total
 from graphc.array.shape import matrix_transpose, shape_of
