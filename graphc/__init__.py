@@ -71,9 +71,11 @@ from graphc.array.dtypes import (
     int32,
     int64,
     isdtype,
+    issubdtype,
     nan,
     newaxis,
     pi,
+    promote_types,
     uint8,
     uint16,
     uint32,
@@ -152,6 +154,7 @@ from graphc.array.handle import (
     no_grad,
 )
 from graphc.array.index import diff, take, take_along_axis
+from graphc.array.info import __array_namespace_info__
 from graphc.array.logic import (
     bitwise_and,
     bitwise_invert,
@@ -318,6 +321,7 @@ __all__ = [
     "Tensor",
     "Variable",
     "__array_api_version__",
+    "__array_namespace_info__",
     "__version__",
     "abs",
     "absolute",
@@ -463,6 +467,7 @@ __all__ = [
     "isposinf",
     "isreal",
     "isrealobj",
+    "issubdtype",
     "jacfwd",
     "jacrev",
     "jit",
@@ -522,6 +527,7 @@ __all__ = [
     "pow",
     "power",
     "prod",
+    "promote_types",
     "pullback",
     "pushforward",
     "rad2deg",

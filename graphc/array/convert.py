@@ -202,6 +202,8 @@ def result_type(*values: Any) -> DType:
     >>> gx.result_type(gx.placeholder((3,), "float32"), 1.0), gx.result_type("int64", "float32")
     (dtype('float32'), dtype('float64'))
     """
+    if not values:
+        raise ArgumentError("result_type: takes at least one array, dtype or number")
     strong = tuple(_dtype_of(v) for v in values if type(v) not in _WEAK)
     return _result_dtype(strong, tuple({type(v) for v in values if type(v) in _WEAK}))
 

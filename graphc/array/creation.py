@@ -14,7 +14,7 @@ import numpy as np
 
 from graphc.array.convert import ArrayLike, as_device, as_node, axis_index, cast_to, promote, scalar, spread_to
 from graphc.array.handle import wrap
-from graphc.array.shape import broadcast_to, shape_of
+from graphc.array.shape import repeated_to, shape_of
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node
@@ -35,7 +35,7 @@ def full(shape: ShapeArgument, fill_value: ArrayLike, dtype: Any = None, *, devi
     (2, 3)
     """
     as_device("full", device)
-    return broadcast_to(wrap(as_node("full", fill_value, dtype)), shape)
+    return wrap(repeated_to("full", as_node("full", fill_value, dtype), shape))
 
 
 def zeros(shape: ShapeArgument, dtype: Any = None, *, device: str | None = None) -> Tensor:
@@ -75,8 +75,8 @@ def _filled(name: str, shape: ShapeArgument, value: int, dtype: Any, device: Any
 def _filled_like(name: str, x: ArrayLike, value: ArrayLike, dtype: Any, device: Any, shape: Any) -> Tensor:
     as_device(name, device)
     like = as_node(name, x)
-    filled = wrap(as_node(name, value, like.dtype if dtype is None else dtype))
-    return broadcast_to(filled, like.shape if shape is None else shape)
+    filled = as_node(name, value, like.dtype if dtype is None else dtype)
+    return wrap(repeated_to(name, filled, like.shape if shape is None else shape))
 
 
 def zeros_like(

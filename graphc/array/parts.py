@@ -69,7 +69,7 @@ def ldexp(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
 
 
 def _scaled(x: Tensor, exponent: Tensor) -> Tensor:
-    """Multiply by three powers of two, each of which is a normal number, of which 2**x is exact.
+    """Multiply by three powers of two, each of which is a normal number, of which exp2 is exact in float64.
 
     Steps down leave a number its last bits until the last step, so that it is rounded once where it is denormal.
     """
@@ -79,7 +79,7 @@ def _scaled(x: Tensor, exponent: Tensor) -> Tensor:
     rest = minimum(maximum(exponent, 2 * down + least), 3 * most)
     for low in (down, down, least):
         step = where(greater(rest, most), most, where(less(rest, least), low, rest))
-        x, rest = multiply(x, exp2(step.astype(x.dtype))), subtract(rest, step)
+        x, rest = multiply(x, exp2(step.astype("float64")).astype(x.dtype)), subtract(rest, step)
     return x
 
 

@@ -12,19 +12,16 @@ from graphc.array.convert import (
     ArrayLike,
     as_device,
     as_node,
-    common_shape,
     count,
     promote_floats,
-    spread_to,
 )
 from graphc.array.elementwise import abs, add, astype, divide, floor, log10, multiply, pow, sign, subtract
 from graphc.array.handle import wrap
 from graphc.array.logic import equal, where
-from graphc.array.shape import expand_dims, moveaxis, shape_of, stack
+from graphc.array.shape import broadcast_arrays, expand_dims, moveaxis, shape_of, stack
 from graphc.errors import ArgumentError
 from graphc.ir.dims import Dim
-from graphc.ir.graph import Node
-from graphc.ir.types import INT64, as_dtype
+from graphc.ir.types import FLOAT64, INT64, as_dtype
 from graphc.ops.elementwise import iota
 
 if TYPE_CHECKING:
@@ -72,7 +69,7 @@ def _spaced(name: str, start: Any, stop: Any, number: int, endpoint: bool, dtype
                 raise ArgumentError(f"{name}: takes finite numbers, got {end!r}")
         known, step = np.linspace(start, stop, number, endpoint=endpoint, dtype=kind, retstep=True)
         return wrap(as_node(name, known)), wrap(as_node(name, step))
-    first, last = (wrap(n) for n in _at_one_shape(name, promote_floats(name, (start, stop))))
+    first, last = broadcast_arrays(*[wrap(n) for n in promote_floats(name, (start, stop))])
     step = divide(subtract(last, first), float(steps) if steps else math.nan)
     shape = (number, *first.shape)
     place = wrap(iota(shape=shape, axis=0, dtype=INT64))
@@ -82,11 +79,6 @@ def _spaced(name: str, start: Any, stop: Any, number: int, endpoint: bool, dtype
     if kind is not None and kind.kind != "f":
         spaced = floor(spaced)
     return (spaced if kind is None else astype(spaced, kind)), step
-
-
-def _at_one_shape(name: str, nodes: Sequence[Node]) -> list[Node]:
-    shape = common_shape(name, nodes)
-    return [spread_to(n, shape) for n in nodes]
 
 
 def logspace(
@@ -106,9 +98,8 @@ def logspace(
     """
     number = count("logspace", "num", num)
     if not _are_numbers(base):
-        start, stop, base = (
-            wrap(n) for n in _at_one_shape("logspace", promote_floats("logspace", (start, stop, base)))
-        )
+        ends = promote_floats("logspace", (start, stop, base))
+        start, stop, base = broadcast_arrays(*[wrap(n) for n in ends])
     powers = pow(base, _spaced("logspace", start, stop, number, bool(endpoint))[0])
     return moveaxis(powers if dtype is None else astype(powers, dtype), 0, axis)
 
@@ -118,7 +109,8 @@ def geomspace(
 ) -> Tensor:
     """Return `num` numbers from start to stop of which each is the one before times one factor.
 
-    Both ends have one sign and are not 0, else the numbers are NaN or infinite.
+    Both ends have one sign and are not 0, else the numbers are NaN or infinite. As in NumPy, the dtype is float64
+    unless one is given.
 
     >>> gx.geomspace(1, 1000, 4).shape
     (4,)
@@ -126,7 +118,8 @@ def geomspace(
     number = count("geomspace", "num", num)
     if _are_numbers(start, stop) and (start == 0 or stop == 0 or (start < 0) != (stop < 0)):  # type: ignore[operator]
         raise ArgumentError(f"geomspace: start and stop must have one sign and not be 0, got {start} and {stop}")
-    first, last = (wrap(n) for n in _at_one_shape("geomspace", promote_floats("geomspace", (start, stop))))
+    ends = [wrap(as_node("geomspace", v, FLOAT64)) for v in (start, stop)]
+    first, last = broadcast_arrays(*ends)
     powers, _ = _spaced("geomspace", log10(abs(first)), log10(abs(last)), number, bool(endpoint))
     spaced = multiply(sign(first), pow(10.0, powers))
     place = wrap(iota(shape=spaced.shape, axis=0, dtype=INT64))

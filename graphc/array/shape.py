@@ -269,12 +269,17 @@ def broadcast_to(x: ArrayLike, /, shape: int | Dim | Sequence[int | Dim]) -> Ten
     >>> gx.broadcast_to(gx.placeholder((3, 1), name="x"), (2, 3, 4)).shape
     (2, 3, 4)
     """
-    node, wanted = as_node("broadcast_to", x), shape_of("broadcast_to", shape)
+    return wrap(repeated_to("broadcast_to", as_node("broadcast_to", x), shape))
+
+
+def repeated_to(name: str, node: Node, shape: Any) -> Node:
+    """Return a node repeated to a shape argument, which it must fit."""
+    wanted = shape_of(name, shape)
     extra = len(wanted) - node.ndim
     fits = extra >= 0 and all(a == 1 or not differ(a, b) for a, b in zip(node.shape, wanted[extra:], strict=True))
     if not fits:
-        raise ShapeError(f"broadcast_to: {node.type} does not broadcast to shape {_written(wanted)}")
-    return wrap(spread_to(node, wanted))
+        raise ShapeError(f"{name}: {node.type} does not broadcast to shape {_written(wanted)}")
+    return spread_to(node, wanted)
 
 
 def broadcast_arrays(*arrays: ArrayLike) -> list[Tensor]:
