@@ -232,7 +232,7 @@ def test_random_programs_use_every_operation():
         for graph in graphs:
             found |= {n.op.name for n in graph.nodes}
             graphs += [body for n in graph.nodes for body in bodies_of(n)]
-    assert found == OPS.keys() - WINDOWED
+    assert found == OPS.keys() - WINDOWED - {"with_update"}  # which capturing a graph takes out
 
 
 # Programs that once went wrong, and those that updates make delicate.
