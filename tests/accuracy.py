@@ -1,9 +1,17 @@
-"""How far a float is from a real number."""
+"""How far a float is from a real number; what elementwise functions are exactly, and at which arguments that is hard.
 
-from __future__ import annotations
+A function that is new needs one line in UNARY or BINARY: `tests/lower/test_math.py` and `scripts/accuracy` read them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import mpmath as mp
 import numpy as np
+
+from graphc.ir.types import FLOAT32
+
+INF = np.inf
 
 
 def error_in_ulps(result, exact, dtype):
@@ -15,3 +23,226 @@ def error_in_ulps(result, exact, dtype):
     value = mp.mpf(float(result)) if np.isfinite(result) else mp.sign(float(result)) * limit
     exact = min(max(exact, -limit), limit)
     return float(abs(value - exact) / unit)
+
+
+def everywhere(*arguments):
+    return True
+
+
+@dataclass(frozen=True)
+class Unary:
+    """A function of one.
+
+    value     the real function, on numbers of mpmath
+    ranges    where most of what happens happens, for either dtype
+    seams     where pieces may meet, and where results overflow, become subnormal or vanish
+    inside    tells of a float whether the function has a real value there
+    limit     beyond it, in either direction, the value is as good as that at the limit, or is the argument itself
+    """
+
+    value: Callable
+    ranges: tuple
+    seams: tuple = ()
+    inside: Callable = everywhere
+    limit: float = INF
+
+    def exact(self, x):
+        return self.value(min(max(x, -self.limit), self.limit) if x != 0 else x)
+
+    def arguments(self, dtype, count=1000, seed=3):
+        """Return arguments: all magnitudes, the ranges, the neighbours of seams, and any bits."""
+        rng = np.random.default_rng(seed)
+        info = np.finfo(dtype)
+        magnitudes = 2.0 ** np.linspace(info.minexp - info.nmant, info.maxexp - 0.01, count)
+        spread = [rng.uniform(low, high, count) for low, high in self.ranges]
+        near = narrowed(self.seams, dtype)
+        with np.errstate(over="ignore", under="ignore"):
+            for _ in range(3):
+                near = np.concatenate([near, np.nextafter(near, dtype.type(INF)), np.nextafter(near, dtype.type(-INF))])
+        near = np.unique(near)
+        wide = narrowed(np.concatenate([magnitudes, -magnitudes, *spread]), dtype)
+        return (np.concatenate([wide, near, -near, bit_patterns(dtype, count, rng)]),)
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A function of two, on columns of arguments that `columns(dtype, count, rng)` makes."""
+
+    value: Callable
+    columns: Callable
+    inside: Callable = everywhere
+
+    def exact(self, x, y):
+        return self.value(x, y)
+
+    def arguments(self, dtype, count=1000, seed=5):
+        columns = self.columns(dtype, count, np.random.default_rng(seed))
+        return tuple(np.concatenate(column) for column in zip(*columns, strict=True))
+
+
+def narrowed(values, dtype):
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(values, np.float64).astype(dtype)
+
+
+def bit_patterns(dtype, count, rng):
+    bits = np.finfo(dtype).bits
+    values = rng.integers(0, 1 << bits, count, np.dtype(f"uint{bits}")).view(dtype)
+    return values[~np.isnan(values)]
+
+
+def sizes_and_ratios(dtype, count, rng):
+    """Yield pairs of all magnitudes, of one size and of others."""
+    info = np.finfo(dtype)
+    patterns = bit_patterns(dtype, 2 * count, rng)
+    near = narrowed(rng.uniform(-2, 2, (2, 2 * count)), dtype)
+    exponents = rng.integers(info.minexp - info.nmant, info.maxexp - 1, 2 * count).astype(np.int32)
+    yield patterns, np.roll(patterns, 1)
+    yield tuple(near)
+    yield tuple(np.ldexp(near, exponents))
+    yield np.ldexp(near[0], exponents), np.ldexp(near[1], exponents - info.nmant // 2)
+
+
+def powers(dtype, count, rng):
+    """Yield arguments of pow: results of every size, from bases of every size and near 1; integral exponents."""
+    info = np.finfo(dtype)
+    bits = bit_patterns(dtype, count, rng), bit_patterns(dtype, count, rng)
+    fewest = min(map(len, bits))
+    bases = np.abs(bits[0][:fewest])
+    bases = bases[np.isfinite(bases) & (bases > 0) & (bases != 1)]
+    near_one = narrowed(1 + 2.0 ** rng.uniform(-info.nmant, -1, count) * rng.choice([-1, 1], count), dtype)
+    yield bits[0][:fewest], bits[1][:fewest]
+    for x in (bases, near_one, narrowed(rng.uniform(0, 10, count), dtype)):
+        for low, high in ((info.minexp - info.nmant - 2, info.maxexp + 2), (-4, 4)):
+            yield x, narrowed(rng.uniform(low, high, len(x)) / np.log2(x.astype(np.float64)), dtype)
+    yield -near_one, narrowed(np.rint(2.0 ** rng.uniform(0, info.nmant + 2, count)), dtype)
+    yield narrowed(rng.integers(-9, 10, count), dtype), narrowed(rng.integers(-60, 60, count), dtype)
+
+
+def exact_power(x, y):
+    logarithm = mp.log(abs(x)) * y
+    if abs(logarithm) < 2000:
+        return mp.power(x, int(y) if y == mp.floor(y) else y)
+    magnitude = mp.exp(2000 if logarithm > 0 else -2000)  # far beyond overflow and underflow, just as far
+    return -magnitude if x < 0 and y % 2 == 1 else magnitude
+
+
+def scaled_erfc(x):
+    return mp.exp(x * x) * mp.erfc(x) if x < 1000 else (1 - 1 / (2 * x * x) + 3 / (4 * x**4)) / (x * mp.sqrt(mp.pi))
+
+
+def cube_root(x):
+    return mp.sign(x) * mp.cbrt(abs(x))
+
+
+def positive(x):
+    return x > 0
+
+
+def inside_unit(x):
+    return abs(x) <= 1
+
+
+_TINY = (2.0**-31, 2.0**-60)
+_LOG_RANGES, _LOG_SEAMS = ((0, 3), (0.9, 1.1)), (0.70710678, 1, 1.41421356, 2.0**-126, 2.0**-1022)
+_ANGLES = ((-10, 10), (-1000, 1000))
+_TURNS = (0.75, 0.78539816, 1.57079632679, 3.14159265359, 11.0, 22.0, 355.0, 2.0**16, 2.0**20, 1e22, 5.3193726483e255)
+_GROWTH = (88.722839, 89.4159851, 89.45, 709.782712893384, 710.4758600739439, 710.5, 0.34657359, 8.3, 9.0, 18.4, 23, 52)
+_HALVES = (0.5, 0.70710678, 0.86602540378, 1, *_TINY)
+_ROOTS = (0.34657359, 0.353553390593, 0.36, 0.5, 1, 2.0**16, 2.0**31, 2.0**126, 2.0**1022, *_TINY)
+
+UNARY = {
+    "exp": Unary(
+        mp.exp, ((-110, 90), (-750, 711)), limit=2000,
+        seams=(88.722839, -87.33655, -103.97208, -104, 709.782712893384, -708.3964, -745.1332191019411, -746),
+    ),
+    "exp2": Unary(
+        lambda x: mp.power(2, x), ((-152, 129), (-1080, 1025)), limit=2000,
+        seams=(128, -126, -149, -150, -151, 1024, -1022, -1074, -1075, 0.5, -0.5),
+    ),
+    "expm1": Unary(
+        mp.expm1, ((-40, 90), (-1, 1), (0, 711)), limit=2000,
+        seams=(88.722839, 709.782712893384, -23, -52, 0.34657359, -0.34657359, *_TINY),
+    ),
+    "sigmoid": Unary(
+        lambda x: 1 / (1 + mp.exp(-x)), ((-110, 20), (-750, 40)), limit=2000,
+        seams=(-40, -87.33655, -103.97208, -104, -708.3964, -745.1332191019411, -746),
+    ),
+    "tanh": Unary(mp.tanh, ((-12, 12), (-1, 1), (-22, 22)), (0.8, 9.01, 10, 19.0615, 20, *_TINY), limit=2000),
+    "sinh": Unary(mp.sinh, ((-12, 12), (-1, 1), (-711, 711)), (*_GROWTH, *_TINY), limit=2000),
+    "cosh": Unary(mp.cosh, ((-12, 12), (-1, 1), (-711, 711)), (*_GROWTH, *_TINY), limit=2000),
+    "log": Unary(mp.log, _LOG_RANGES, _LOG_SEAMS, positive),
+    "log2": Unary(lambda x: mp.log(x) / mp.ln2, _LOG_RANGES, _LOG_SEAMS, positive),
+    "log10": Unary(lambda x: mp.log(x) / mp.ln10, _LOG_RANGES, _LOG_SEAMS, positive),
+    "log1p": Unary(
+        mp.log1p, ((-1, 3), (-0.1, 0.1)), inside=lambda x: x > -1,
+        seams=(-0.29289322, 0.41421356, 1.82842712, -1, *_TINY, 2.0**127, 2.0**1023),
+    ),
+    "softplus": Unary(
+        lambda x: mp.log1p(mp.exp(x)) if x < 2000 else x, ((-110, 20), (-750, 40)),
+        seams=(0, -0.8814, 23, 52, -40, -103.97208, -104, -745.1332191019411, -746),
+    ),
+    "sqrt": Unary(mp.sqrt, ((0, 4),), (1, 2), lambda x: x >= 0),
+    "cbrt": Unary(cube_root, ((-10, 10), (-1, 1)), (0.70710678, 1, 1.41421356, 2.82842712, 8, 27, *_TINY)),
+    "erf": Unary(mp.erf, ((-4, 4), (-1.1, 1.1), (-6, 6)), (0.85, 1, 3.83, 3.95, 5.92, 5.95, *_TINY), limit=2000),
+    "erfc": Unary(
+        mp.erfc, ((-1, 11), (-7, 28), (-1, 1)), limit=2000,
+        seams=(0.5, 9.19, 10.054, 10.2, 10.5, 26.5, 27.22, 27.3, 28, *_TINY),
+    ),
+    "erfcx": Unary(
+        lambda x: scaled_erfc(max(x, -60)), ((-9.5, 9), (-27, 30), (-1, 1)), (0.5, 9.38, 26.628, 16, 64, *_TINY)
+    ),
+    "sin": Unary(mp.sin, _ANGLES, _TURNS),
+    "cos": Unary(mp.cos, _ANGLES, _TURNS),
+    "tan": Unary(mp.tan, _ANGLES, _TURNS),
+    "asin": Unary(mp.asin, ((-1, 1), (-0.55, 0.55)), _HALVES, inside_unit),
+    "acos": Unary(mp.acos, ((-1, 1), (-0.55, 0.55)), _HALVES, inside_unit),
+    "atan": Unary(mp.atan, ((-1, 1), (-10, 10)), (0.41421356, 0.5, 1, 2, 2.41421356, 2.0**31, 2.0**60, *_TINY)),
+    "asinh": Unary(mp.asinh, ((-1, 1), (-10, 10)), _ROOTS),
+    "acosh": Unary(mp.acosh, ((1, 2), (1, 10), (1, 1.1)), (1.0606601717798212, *_ROOTS), lambda x: x >= 1),
+    "atanh": Unary(
+        mp.atanh, ((-1, 1), (-0.3, 0.3), (0.99, 1)), (0.17157287, 0.2, 0.33333333, 0.5, 0.75, 1, *_TINY),
+        lambda x: abs(x) < 1,
+    ),
+}  # fmt: skip
+"""By name of the operation."""
+
+BINARY = {
+    "pow": Binary(exact_power, powers, lambda x, y: x > 0 or (x < 0 and y == np.floor(y))),
+    "hypot": Binary(mp.hypot, sizes_and_ratios),
+    "atan2": Binary(mp.atan2, sizes_and_ratios, lambda y, x: y != 0),
+}
+"""By name of the operation."""
+
+EXACT = {**UNARY, **BINARY}
+
+
+def is_inside(name, *arguments):
+    return bool(np.isfinite(arguments).all()) and EXACT[name].inside(*arguments)
+
+
+def worst(name, results, *columns):
+    """Return the largest error of results and the arguments that have it; a NaN in the domain fails."""
+    errors = [(0.0, ())]
+    with mp.workprec(120):
+        for result, *arguments in zip(results, *columns, strict=True):
+            if is_inside(name, *arguments):
+                assert not np.isnan(result), (name, arguments)
+                exact = EXACT[name].exact(*(mp.mpf(float(a)) for a in arguments))
+                errors.append((error_in_ulps(result, exact, results.dtype), tuple(arguments)))
+    return max(errors)
+
+
+def near_multiples_of_half_pi(dtype):
+    """Return, of every exponent, the floats nearest to a multiple of pi/2: m 2^e with m from a continued fraction."""
+    info = np.finfo(dtype)
+    nearest = []
+    with mp.workprec(2500):
+        for e in range(-info.nmant, info.maxexp - info.nmant, 1 if dtype == FLOAT32 else 3):
+            rest, (before, m) = mp.ldexp(2 / mp.pi, e), (1, 0)
+            while m < 2 ** (info.nmant + 1):
+                nearest.append(float(mp.ldexp(m, e)))
+                whole = int(mp.floor(rest))
+                before, m = m, before + whole * m
+                rest = 1 / (rest - whole)
+    return narrowed(nearest, dtype)

@@ -49,7 +49,7 @@ def _log1p_rest(f: Term) -> Term:
     return f * f * fma(f, polynomial(f, _LOG[f.dtype]), -0.5)
 
 
-def _exponent(x: Term) -> tuple[Term, Term]:
+def exponent_of(x: Term) -> tuple[Term, Term]:
     """Return, in the exponent's place and as a float, k with sqrt(1/2) <= x / 2^k < sqrt(2), for normal x > 0."""
     form = format_of(x)
     biased = bits_of(x) + (form.one - SQRT_HALF_BITS[x.dtype])
@@ -62,7 +62,7 @@ def _exponent(x: Term) -> tuple[Term, Term]:
 
 def split_normal(x: Term) -> tuple[Term, Term]:
     """Return f and k with x = (1 + f) 2^k, sqrt(1/2) <= 1 + f < sqrt(2), for normal x > 0."""
-    k_bits, k = _exponent(x)
+    k_bits, k = exponent_of(x)
     return (bits_of(x) - k_bits).bitcast(x.dtype) - 1.0, k
 
 
@@ -119,7 +119,7 @@ def log10(x: Term) -> Term:
 def _log1p_finite(x: Term, x_low: Term | None = None) -> Term:
     """Return log(1 + x + x_low) for finite x > -1."""
     form = format_of(x)
-    k_bits, k = _exponent(x + 1.0)
+    k_bits, k = exponent_of(x + 1.0)
     scaled = (bits_of(x) - k_bits).bitcast(x.dtype)  # x 2^-k
     inverse = (form.one - k_bits).bitcast(x.dtype)
     inverse = select(k < form.bias - 0.5, inverse, 0.0)  # 2^-k, but 0 where that is subnormal

@@ -1,4 +1,4 @@
-"""x to the power y, by way of a logarithm with extra bits."""
+"""x to the power y, by way of a logarithm with extra bits, and the cube root."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from graphc.lower.math.terms import (
     LN_2,
     LOG2_E,
     Term,
+    as_term,
     bits_of,
+    copysign,
     equal,
     fma,
     maximum,
@@ -117,3 +119,40 @@ def _log2_to_66_bits(x: Term) -> tuple[Term, Term]:
     low = low + fma(atanh, 2 * log2_e_low, atanh_low * (2 * log2_e))
     total, total_low = two_sum(k, high)
     return total, total_low + low
+
+
+# (1 + f)^(-1/3) for sqrt(1/2) <= 1 + f <= sqrt(2), relative error 2^-11.9 and 2^-17.4.
+_INVERSE_CBRT = {
+    FLOAT32: (0.9997786, -0.33467063, 0.23778544, -0.15874597),
+    FLOAT64: (
+        1.0000038463166634, -0.33326101463505037, 0.221605032362922, -0.17582048772629724, 0.160416070009742,
+        -0.10803965119253392,
+    ),
+}  # fmt: skip
+# 2^n and 2^(-n/3) for n = -1, 0, 1, as polynomials in n.
+_POWER, _INVERSE_CBRT_OF_POWER = (1.0, 0.75, 0.25), (1.0, -0.2331, 0.0268)
+
+
+def cbrt(x: Term) -> Term:
+    a = abs(x)
+    f, k = split(a)
+    # a = m 8^q, m = (1 + f) 2^n with n = -1, 0, 1.
+    q, q_bits = rounded(k, 1 / 3)
+    n = fma(q, -3.0, k)
+    m = fma(f, 1.0, 1.0) * polynomial(n, _POWER)
+    r = polynomial(f, _INVERSE_CBRT[x.dtype]) * polynomial(n, _INVERSE_CBRT_OF_POWER)
+    # A step of Newton's for m^(-1/3), and one for y = m^(1/3) that takes what it lacks of m exactly.
+    r = fma(r * fma(-m * r, r * r, 1.0), 1 / 3, r)
+    r_square = r * r
+    y = m * r_square
+    y = fma(fma(-y * y, y, m) * r_square, 1 / 3, y)
+    root = y * power_of_two(q_bits, x.dtype)
+    return copysign(select((a > 0.0) & (a < np.inf), root, a), x)
+
+
+def nextafter(x: Term, y: Term) -> Term:
+    grows = equal(y > x, x > 0.0)
+    stepped = (bits_of(x) + select(grows, as_term(1, bits_of(x)), -1)).bitcast(x.dtype)
+    least = (sign_bit_of(y) | 1).bitcast(x.dtype)
+    moved = select(equal(x, 0.0), least, stepped)
+    return select(equal(x, y), y, select(equal(x, x) & equal(y, y), moved, np.nan))

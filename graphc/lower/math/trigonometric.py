@@ -1,4 +1,4 @@
-"""sin and cos, exact for every argument."""
+"""sin, cos and tan, as exact for every argument."""
 
 from __future__ import annotations
 
@@ -165,19 +165,28 @@ def _quickly32(x: Term, quarters: int) -> Term:
     return (bits_of(y) ^ sign).bitcast(FLOAT64).cast(FLOAT32)
 
 
-_THIRD_OF_HALF_PI = -1.4973849048591833e-33
-"""What pi/2 as the sum of two float64 lacks."""
+# pi/2 as a sum of three.
+_HALF_PI_PARTS = {
+    FLOAT32: (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15),
+    FLOAT64: (_HALF_PI, _HALF_PI_LOW, -1.4973849048591833e-33),
+}
+
+
+def _reduce_moderate(x: Term) -> tuple[Term, Term, Term]:
+    """Return r, its error and q (in the low bits) with x = q pi/2 + r, |r| <= pi/4, for |x| < 2^20."""
+    high, middle, low = _HALF_PI_PARTS[x.dtype]
+    k, k_bits = rounded(x, 2 / np.pi)
+    first = fma(k, -high, x)  # exact: the result has no bit below the last one of pi/2
+    second, second_low = two_product(k, middle)
+    r = first - second
+    taken = r - first
+    rest = (first - (r - taken)) - (second + taken)
+    return r, rest - fma(k, low, second_low), k_bits
 
 
 def _quickly64(x: Term, quarters: int) -> Term:
     """Return sin(x + quarters pi/2) for |x| < 2^20: x less the nearest multiple of pi/2, in three parts."""
-    k, k_bits = rounded(x, 2 / np.pi)
-    first = fma(k, -_HALF_PI, x)  # exact: pi/2 has 53 bits, and the result no bit below 2^-53
-    second, second_low = two_product(k, _HALF_PI_LOW)
-    r = first - second
-    taken = r - first
-    rest = (first - (r - taken)) - (second + taken)
-    r_low = rest - fma(k, _THIRD_OF_HALF_PI, second_low)
+    r, r_low, k_bits = _reduce_moderate(x)
     sin, cos = _sin_and_cos(r, r_low)
     return _turned(select(equal(x, 0.0), x, sin), cos, k_bits + quarters, None)  # -0 would become 0
 
@@ -198,3 +207,40 @@ def sin(x: Term) -> Term:
 
 def cos(x: Term) -> Term:
     return _sin_or_cos(x, 1)
+
+
+# (tan(r) - r) / r^3 as a polynomial in r^2 on |r| <= pi/4, relative error of tan(r): 2^-29.6 and 2^-60.0.
+_TAN = {
+    FLOAT32: (0.3333335, 0.13332677, 0.054058682, 0.02128755, 0.010823753, 0.00010310328, 0.004370235),
+    FLOAT64: (
+        0.33333333333333376, 0.13333333333326083, 0.053968253972533985, 0.021869488408891028, 0.008863237772860083,
+        0.003592102405509669, 0.0014560348987795086, 0.0005889170313837934, 0.00024356613127503177,
+        8.402788831616962e-05, 6.637378490513898e-05, -2.4566735397011958e-05, 4.77487772872288e-05,
+        -2.383587319564831e-05, 9.701792017907719e-06,
+    ),
+}  # fmt: skip
+
+
+def _tan_turned(r: Term, r_low: Term, q: Term) -> Term:
+    """Return tan(r + r_low + q pi/2) for |r| <= pi/4: tan, or -1 / tan with a step of correction."""
+    factor = squarable(r)
+    square = factor * factor
+    rest = square * factor * polynomial(square, _TAN[r.dtype])
+    slope = fma(rest + r, rest + r, 1.0)
+    t, t_low = two_sum(r, fma(r_low, slope, rest))
+    inverse = -1.0 / t
+    lacks = fma(inverse, t, 1.0) + inverse * t_low
+    return select(equal(q & 1, 0), t, fma(inverse, lacks, inverse))
+
+
+def _tan_exactly(x: Term) -> Term:
+    a = abs(x)
+    turned = _tan_turned(*(_reduce_sin32(a) if x.dtype == FLOAT32 else _reduce_sin64(a)))
+    return select(a < np.inf, (bits_of(turned) ^ sign_bit_of(x)).bitcast(x.dtype), np.nan)
+
+
+def tan(x: Term) -> Term:
+    quick = select(equal(x, 0.0), x, _tan_turned(*_reduce_moderate(x)))  # -0 would become 0
+    # For more, 2/pi in float32 gives a k that leaves r too far beyond pi/4.
+    moderate = MODERATE if x.dtype == FLOAT64 else 2.0**16
+    return rarely(abs(x) >= moderate, _tan_exactly(x), quick)
