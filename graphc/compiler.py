@@ -31,6 +31,7 @@ from graphc.ir.journal import Journal
 from graphc.ir.loop_text import program_text
 from graphc.ir.text import to_text
 from graphc.lower.cost import Cost, program_cost
+from graphc.lower.library import called_by_group
 from graphc.lower.program import Lowered, lower
 from graphc.nest import flatten
 from graphc.options import Options, checked_options, is_set
@@ -228,6 +229,7 @@ def _explained(
         tuple(journal.runs),
         groups,
         tuple(journal.decisions),
+        {g: called for g in groups if (called := called_by_group(g, host().has_fma))},
         cost,
         seconds,
     )

@@ -18,10 +18,12 @@ from graphc.ir.graph import Node
 from graphc.ir.groups import Group
 from graphc.ir.loops import Call, Clear, Copy, leaf_steps
 from graphc.lower.cost import operations
+from graphc.lower.library import called_by_kernel
 from graphc.lower.program import Lowered
 from graphc.peaks import Peaks
 from graphc.runtime.native import NativeRunner
 from graphc.runtime.pool import get_threads
+from graphc.target import host
 
 Array = np.ndarray[Any, Any]
 
@@ -89,7 +91,7 @@ def _kernel(
         moved = (2 if isinstance(step, Copy) else 1) * step.nbytes
         bound = runs * moved / peaks.bytes_per_second(moved)
         name = "copy" if isinstance(step, Copy) else "clear"
-        return KernelTime(name, (), (), runs, seconds, share, 0, 0, runs * moved, bound, "memory")
+        return KernelTime(name, (), (), runs, seconds, share, 0, 0, runs * moved, bound, "memory", ())
     group, kernel = lowered.groups[step], step.kernel
     flops, functions = operations(kernel.body)
     nbytes = sum(b.type.nbytes for b in kernel.params)
@@ -107,6 +109,7 @@ def _kernel(
         nbytes * runs,
         max(arithmetic, traffic) * runs,
         "arithmetic" if arithmetic > traffic else "memory",
+        called_by_kernel(kernel, host().has_fma),
     )
 
 

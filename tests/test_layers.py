@@ -41,9 +41,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "capture": TENSOR,
     "pipeline": ("ir", "passes", "options"),
     "guards": ("ir", "capture", "eager", "options", "runtime"),
-    "inspect": ("ir", "lower.cost"),
+    "inspect": ("ir", "lower.cost", "lower.library"),
     "peaks": ("ir", "codegen", "target"),
-    "profiling": ("ir", "lower", "codegen", "runtime", "inspect", "peaks"),
+    "profiling": ("ir", "lower", "codegen", "runtime", "inspect", "peaks", "target"),
     "proof": ("ir", "eager", "inspect.formulas", "runtime.state"),
     "compiler": (
         *TENSOR,

@@ -42,6 +42,7 @@ class Explanation:
     passes        every application of a pass, in order
     groups        what became one kernel each
     decisions     pairs of operations that were put together, or not, and why
+    library       functions of the C library that a group calls for one element at a time, where it does
     cost          what one call does
     seconds       of each stage of the compilation
     """
@@ -54,6 +55,7 @@ class Explanation:
     passes: tuple[PassRun, ...]
     groups: tuple[Group, ...]
     decisions: tuple[Decision, ...]
+    library: Mapping[Group, tuple[str, ...]]
     cost: Cost
     seconds: Mapping[str, float]
 
@@ -119,7 +121,7 @@ class Explanation:
         names = _value_names(self.prepared, self.groups)
         together = _reasons(self.groups, self.decisions)
         for k, group in enumerate(self.groups[:MAX_KERNELS], 1):
-            lines += [*_kernel(k, group, names), *together[group]]
+            lines += [*_kernel(k, group, names), *together[group], *_slow(self.library.get(group, ()))]
         if len(self.groups) > MAX_KERNELS:
             lines.append(f"     and {_count(len(self.groups) - MAX_KERNELS, 'kernel')} more, in `groups`")
         apart = _apart([d for d in self.decisions if not d.fused], self.groups, names)
@@ -138,6 +140,8 @@ class Explanation:
             f"takes      about {_duration(cost.seconds)} on one core, by estimate{_divided(cost.threads)}",
             f"keeps      {_bytes(cost.arena_bytes)} for values in between; {bound} is the least possible",
         ]
+        if cost.library:
+            lines.append(f"calls      {_listed(cost.library)} of the C library one element at a time")
         updated = [v.attrs["name"] for v, _ in self.before.updates]
         if updated:
             lines.append(f"updates    {_count(len(updated), 'variable')}: {_listed(updated)}")
@@ -241,6 +245,10 @@ def _kernel(number: int, group: Group, names: Mapping[Node, str]) -> list[str]:
     if group.bodies:
         lines += [f"     {line}" for line in _body(group)]
     return lines
+
+
+def _slow(library: Sequence[str]) -> list[str]:
+    return [f"       slow: calls {', '.join(library)} of the C library one element at a time"] if library else []
 
 
 def _shared(group: Group, names: Mapping[Node, str]) -> dict[Node, str]:

@@ -31,6 +31,7 @@ class KernelTime:
     flops, functions, bytes   of all its runs: operations on floats, values of exp and the like, bytes of its arrays
     bound            seconds that the machine needs at least
     limit            "memory" or "arithmetic": what the bound is from
+    library          functions of the C library that it calls for one element at a time
     """
 
     name: str
@@ -44,6 +45,7 @@ class KernelTime:
     bytes: int
     bound: float
     limit: str
+    library: tuple[str, ...]
 
     @property
     def efficiency(self) -> float:
@@ -143,11 +145,13 @@ def _row(kernel: KernelTime) -> list[str]:
     time = kernel.seconds or 1e-12
     rates = f"{kernel.flops / time / 1e9:8.1f} {kernel.bytes / time / 1e9:7.1f}"
     what = _clipped("; ".join(kernel.formulas) or kernel.name)
+    slow = f"calls {', '.join(kernel.library)} of the C library one element at a time" if kernel.library else ""
     head = f"{_duration(kernel.seconds):>9} {kernel.share:>6.1%} {kernel.runs:>6} {rates} {kernel.efficiency:>5.0%}"
     return [
         f"{head}  {what}",
         *[f"{'':>48}at {line}" for line in kernel.lines],
         f"{'':>48}{kernel.name}, limited by {kernel.limit}",
+        *([f"{'':>48}{slow}"] if slow else []),
     ]
 
 

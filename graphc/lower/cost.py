@@ -34,6 +34,7 @@ from graphc.ir.loops import (
     substatements,
     walk_expressions,
 )
+from graphc.lower.library import called_by_kernel
 from graphc.target import FUNCTION_CYCLES, LAUNCH_CYCLES, Target
 
 FLOP_CYCLES = 0.25
@@ -54,6 +55,7 @@ class Cost:
     arena_bytes      memory for intermediate values; live_bytes is the least that any placement could need
     kernels          distinct loop nests in the code, one for all lengths of a parallel loop; launches: their calls
     threads          the most that pay for any of its kernels; gx.set_threads and Options.threads may allow fewer
+    library          functions of the C library that are called for one element at a time, as nothing better is there
     seconds          an estimate for one thread, from all of this and the facts of the machine. It is made to compare
                      programs: measured times were 0.2 (in a large shared cache) to 5 times it (a transpose)
     """
@@ -66,6 +68,7 @@ class Cost:
     kernels: int
     launches: int
     threads: int
+    library: tuple[str, ...]
     seconds: float
 
 
@@ -82,6 +85,7 @@ def program_cost(program: Program, live_bytes: int, target: Target) -> Cost:
         len({code_key(k) for k in program.kernels}),
         counts.launches,
         counts.threads,
+        tuple(sorted({name for k in program.kernels for name in called_by_kernel(k, target.has_fma)})),
         counts.cycles / target.clock,
     )
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from graphc.ir.graph import Elementwise, Node
 from graphc.ir.loops import Apply, Expr, apply, const
+from graphc.lower.math.remainder import fmod
+from graphc.lower.math.terms import Term
 
 DType = np.dtype[Any]
 
@@ -82,7 +84,7 @@ def _integer_division(x: Expr, y: Expr) -> tuple[Expr, Expr]:
 def _float_remainder(x: Expr, y: Expr) -> Expr:
     """The remainder of C's fmod, moved to the sign of y; a zero has the sign of y."""
     zero = const(0, x.dtype)
-    rest = apply("fmod", x, y)
+    rest = fmod(Term(x), Term(y)).expr
     differs = apply("ne", apply("lt", rest, zero), apply("lt", y, zero))
     moved = apply("select", differs, apply("add", rest, y), rest)
     is_zero = apply("eq", rest, zero)
@@ -92,7 +94,7 @@ def _float_remainder(x: Expr, y: Expr) -> Expr:
 def _float_floor_divide(x: Expr, y: Expr) -> Expr:
     """The floor of the quotient as NumPy computes it: from the exact remainder, so that it is never one too large."""
     zero, one = const(0, x.dtype), const(1, x.dtype)
-    rest = apply("fmod", x, y)
+    rest = fmod(Term(x), Term(y)).expr
     quotient = apply("div", apply("sub", x, rest), y)
     differs = apply("and", apply("ne", rest, zero), apply("ne", apply("lt", rest, zero), apply("lt", y, zero)))
     quotient = apply("select", differs, apply("sub", quotient, one), quotient)

@@ -7,6 +7,8 @@ import pytest
 
 import graphc as gx
 from graphc.inspect.formulas import formula
+from graphc.inspect.native import library_calls
+from graphc.lower.math import FUNCTIONS
 
 x, y = gx.placeholder((3, 4), name="x"), gx.placeholder((3, 4), name="y")
 w, v = gx.placeholder((4, 5), name="w"), gx.placeholder((4,), name="v")
@@ -152,3 +154,20 @@ def test_the_eager_backend_has_nothing_to_explain() -> None:
     run = gx.compile([x], x * 1, backend="eager", name="plain")
     with pytest.raises(gx.ArgumentError, match="plain runs on the eager backend, which makes nothing to show"):
         run.explain()
+
+
+def test_it_says_what_calls_the_c_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = gx.compile([x, y], [gx.asinh(x) + 1, gx.fmod(x, y)], name="native")
+    assert program.cost().library == ()
+    assert "C library" not in str(program.explain())
+    assert library_calls(gx.asinh(x), gx.fmod(x, y)) == ()
+    monkeypatch.delitem(FUNCTIONS._made, ("asinh", x.dtype))  # type: ignore[attr-defined]
+    assert library_calls(gx.exp(gx.asinh(x))) == ("asinh",)
+    program = gx.compile([x], gx.asinh(x) - 1, name="foreign")
+    assert program.cost().library == ("asinh",)
+    text = str(program.explain())
+    assert "slow: calls asinh of the C library one element at a time" in text
+    assert "calls      asinh of the C library one element at a time" in text
+    profile = program.profile(np.ones((3, 4), np.float32))
+    assert profile.kernels[0].library == ("asinh",)
+    assert "calls asinh of the C library one element at a time" in str(profile)

@@ -10,7 +10,7 @@ from graphc.ir.interpret import evaluate
 from graphc.ir.loops import PRIMITIVES, Apply, Const, Var, walk_expressions
 from graphc.ir.types import FLOAT32, FLOAT64
 from graphc.lower.math import FUNCTIONS
-from tests.accuracy import EXACT, narrowed, near_multiples_of_half_pi, worst
+from tests.accuracy import EXACT, bit_patterns, narrowed, near_multiples_of_half_pi, worst
 
 BOUNDS = {FLOAT32: 1.5, FLOAT64: 2.0}
 INF, NAN = np.inf, np.nan
@@ -58,6 +58,28 @@ def test_nextafter_is_that_of_numpy(dtype):
     np.testing.assert_array_equal(results, expected)
     ordered = ~np.isnan(expected)
     np.testing.assert_array_equal(np.signbit(results[ordered]), np.signbit(expected[ordered]))
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
+@pytest.mark.parametrize("name", ["remainder", "floor_divide", "fmod"])
+def test_remainders_are_those_of_numpy(name, dtype):
+    rng = np.random.default_rng(11)
+    edges = np.array([0.0, -0.0, 1, -1, INF, -INF, NAN, np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal], dtype)
+    small = narrowed(rng.uniform(-3, 3, 400), dtype)
+    columns = [
+        tuple(v.ravel() for v in np.meshgrid(edges, edges)),
+        (narrowed(rng.uniform(-100, 100, 400), dtype), small),
+        (narrowed(small * rng.integers(1, 2**20, 400), dtype), small),  # next to multiples
+        (narrowed(rng.integers(-50, 50, 400), dtype), narrowed(rng.integers(-9, 9, 400), dtype)),
+        tuple(bit_patterns(dtype, 400, rng)[:380] for _ in range(2)),
+    ]
+    x, y = (np.concatenate(column) for column in zip(*columns, strict=True))
+    inputs = [gx.placeholder(x.shape, dtype), gx.placeholder(x.shape, dtype)]
+    results = gx.compile(inputs, getattr(gx, name)(*inputs))(x, y)
+    with np.errstate(all="ignore"):
+        expected = getattr(np, name)(x, y)
+    np.testing.assert_array_equal(results, expected)
+    np.testing.assert_array_equal(np.signbit(results)[~np.isnan(expected)], np.signbit(expected)[~np.isnan(expected)])
 
 
 @pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
