@@ -1,6 +1,10 @@
 """graphc: a compiler for static tensor graphs. The public names, and nothing else."""
 
-from graphc import cache, nn, optim
+from graphc import (
+    cache,
+    nn,
+    optim,
+)
 from graphc.array.arithmetic import (
     bitwise_count,
     deg2rad,
@@ -19,8 +23,27 @@ from graphc.array.arithmetic import (
     rad2deg,
     radians,
 )
-from graphc.array.closeness import allclose, array_equal, array_equiv, isclose, isneginf, isposinf
-from graphc.array.control import cond, fori_loop, map, scan, while_loop
+from graphc.array.binning import (
+    bincount,
+    digitize,
+    histogram,
+    histogram_bin_edges,
+)
+from graphc.array.closeness import (
+    allclose,
+    array_equal,
+    array_equiv,
+    isclose,
+    isneginf,
+    isposinf,
+)
+from graphc.array.control import (
+    cond,
+    fori_loop,
+    map,
+    scan,
+    while_loop,
+)
 from graphc.array.convert import (
     asarray,
     constant,
@@ -80,6 +103,16 @@ from graphc.array.dtypes import (
     uint16,
     uint32,
     uint64,
+)
+from graphc.array.editing import (
+    append,
+    compress,
+    delete,
+    diff,
+    ediff1d,
+    extract,
+    insert,
+    trim_zeros,
 )
 from graphc.array.elementwise import (
     abs,
@@ -150,11 +183,27 @@ from graphc.array.elementwise import (
     true_divide,
     trunc,
 )
+from graphc.array.found import (
+    argwhere,
+    flatnonzero,
+    nonzero,
+)
+from graphc.array.gathering import (
+    choose,
+    dynamic_slice,
+    dynamic_update_slice,
+    piecewise,
+    put_along_axis,
+    select,
+    take,
+    take_along_axis,
+)
 from graphc.array.handle import (
     no_grad,
 )
-from graphc.array.index import diff, take, take_along_axis
-from graphc.array.info import __array_namespace_info__
+from graphc.array.info import (
+    __array_namespace_info__,
+)
 from graphc.array.logic import (
     bitwise_and,
     bitwise_invert,
@@ -182,9 +231,24 @@ from graphc.array.logic import (
     signbit,
     where,
 )
-from graphc.array.matrices import diag, diagflat, diagonal, eye, identity, kron, trace, tri, tril, triu, vander
+from graphc.array.matrices import (
+    diag,
+    diagflat,
+    diagonal,
+    eye,
+    identity,
+    kron,
+    trace,
+    tri,
+    tril,
+    triu,
+    vander,
+)
 from graphc.array.ordering import (
+    argpartition,
     argsort,
+    lexsort,
+    partition,
     searchsorted,
     sort,
     topk,
@@ -204,6 +268,17 @@ from graphc.array.parts import (
     nan_to_num,
     real,
     spacing,
+)
+from graphc.array.places import (
+    diag_indices,
+    diag_indices_from,
+    ix_,
+    ravel_multi_index,
+    tril_indices,
+    tril_indices_from,
+    triu_indices,
+    triu_indices_from,
+    unravel_index,
 )
 from graphc.array.ranges import (
     bartlett,
@@ -234,6 +309,9 @@ from graphc.array.reduce import (
     sum,
     var,
 )
+from graphc.array.sets import (
+    isin,
+)
 from graphc.array.shape import (
     broadcast_arrays,
     broadcast_to,
@@ -257,9 +335,15 @@ from graphc.array.shape import (
     transpose,
     unstack,
 )
-from graphc.array.state import with_updates
-from graphc.compiler import compile
-from graphc.concrete import evaluate
+from graphc.array.state import (
+    with_updates,
+)
+from graphc.compiler import (
+    compile,
+)
+from graphc.concrete import (
+    evaluate,
+)
 from graphc.errors import (
     ArgumentError,
     DTypeError,
@@ -274,9 +358,16 @@ from graphc.errors import (
     StepsError,
     SymbolicValueError,
 )
-from graphc.options import Options
-from graphc.runtime.executable import Executable
-from graphc.runtime.pool import get_threads, set_threads
+from graphc.options import (
+    Options,
+)
+from graphc.runtime.executable import (
+    Executable,
+)
+from graphc.runtime.pool import (
+    get_threads,
+    set_threads,
+)
 from graphc.tensor import (
     Tensor,
     Variable,
@@ -334,6 +425,7 @@ __all__ = [
     "amin",
     "angle",
     "any",
+    "append",
     "arange",
     "arccos",
     "arccosh",
@@ -344,7 +436,9 @@ __all__ = [
     "arctanh",
     "argmax",
     "argmin",
+    "argpartition",
     "argsort",
+    "argwhere",
     "around",
     "array_equal",
     "array_equiv",
@@ -356,6 +450,7 @@ __all__ = [
     "atan2",
     "atanh",
     "bartlett",
+    "bincount",
     "bitwise_and",
     "bitwise_count",
     "bitwise_invert",
@@ -373,8 +468,10 @@ __all__ = [
     "cbrt",
     "ceil",
     "check_gradients",
+    "choose",
     "clip",
     "compile",
+    "compress",
     "concat",
     "concatenate",
     "cond",
@@ -393,14 +490,21 @@ __all__ = [
     "cumulative_sum",
     "deg2rad",
     "degrees",
+    "delete",
     "diag",
+    "diag_indices",
+    "diag_indices_from",
     "diagflat",
     "diagonal",
     "diff",
+    "digitize",
     "divide",
     "divmod",
     "dot",
+    "dynamic_slice",
+    "dynamic_update_slice",
     "e",
+    "ediff1d",
     "einsum",
     "empty",
     "empty_like",
@@ -414,10 +518,12 @@ __all__ = [
     "expand_dims",
     "expit",
     "expm1",
+    "extract",
     "eye",
     "fabs",
     "finfo",
     "fix",
+    "flatnonzero",
     "flip",
     "float32",
     "float64",
@@ -444,6 +550,8 @@ __all__ = [
     "hanning",
     "heaviside",
     "hessian",
+    "histogram",
+    "histogram_bin_edges",
     "hvp",
     "hypot",
     "identity",
@@ -451,6 +559,7 @@ __all__ = [
     "imag",
     "indices",
     "inf",
+    "insert",
     "int8",
     "int16",
     "int32",
@@ -461,6 +570,7 @@ __all__ = [
     "iscomplexobj",
     "isdtype",
     "isfinite",
+    "isin",
     "isinf",
     "isnan",
     "isneginf",
@@ -468,6 +578,7 @@ __all__ = [
     "isreal",
     "isrealobj",
     "issubdtype",
+    "ix_",
     "jacfwd",
     "jacrev",
     "jit",
@@ -479,6 +590,7 @@ __all__ = [
     "left_shift",
     "less",
     "less_equal",
+    "lexsort",
     "linspace",
     "log",
     "log1p",
@@ -513,6 +625,7 @@ __all__ = [
     "nextafter",
     "nn",
     "no_grad",
+    "nonzero",
     "not_equal",
     "one_hot",
     "ones",
@@ -520,8 +633,10 @@ __all__ = [
     "optim",
     "outer",
     "pad",
+    "partition",
     "permute_dims",
     "pi",
+    "piecewise",
     "placeholder",
     "positive",
     "pow",
@@ -530,9 +645,11 @@ __all__ = [
     "promote_types",
     "pullback",
     "pushforward",
+    "put_along_axis",
     "rad2deg",
     "radians",
     "ravel",
+    "ravel_multi_index",
     "real",
     "reciprocal",
     "remainder",
@@ -545,6 +662,7 @@ __all__ = [
     "round",
     "scan",
     "searchsorted",
+    "select",
     "set_threads",
     "sigmoid",
     "sign",
@@ -575,13 +693,19 @@ __all__ = [
     "transpose",
     "tri",
     "tril",
+    "tril_indices",
+    "tril_indices_from",
+    "trim_zeros",
     "triu",
+    "triu_indices",
+    "triu_indices_from",
     "true_divide",
     "trunc",
     "uint8",
     "uint16",
     "uint32",
     "uint64",
+    "unravel_index",
     "unstack",
     "value_and_grad",
     "vander",

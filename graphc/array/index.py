@@ -1,4 +1,4 @@
-"""Reading and writing parts of an array by index, as in NumPy: ints, slices, integer arrays, `...` and `None`.
+"""Reading and writing parts of an array by index, as in NumPy: ints, slices, integer arrays, masks, `...` and `None`.
 
 An index is taken apart into slices, index arrays on what the slices leave, and the place of their axes in the result.
 Writing goes the same way back: a scatter into what the slices leave, and that into the array.
@@ -6,22 +6,22 @@ Writing goes the same way back: a scatter into what the slices leave, and that i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_node, axis_index, cast_to, common_shape, count, differ, spread_to
-from graphc.array.handle import Handle, wrap
-from graphc.array.shape import concat, part
-from graphc.array.slicing import Along, along
-from graphc.errors import ArgumentError, DTypeError, OutOfBoundsError, ShapeError
-from graphc.ir import dims
-from graphc.ir.dims import Size
-from graphc.ir.graph import Node, known_value, literal
-from graphc.ir.types import BOOL, INT64, Shape
+from graphc.array.convert import ArrayLike, as_node, cast_to, common_shape, differ, spread_to
+from graphc.array.elementwise import divide, negative, pow
+from graphc.array.handle import wrap
+from graphc.array.selection import Selection, selection
+from graphc.array.slicing import Along
+from graphc.errors import DTypeError, ShapeError
+from graphc.ir.graph import Node, literal
+from graphc.ir.types import BOOL, Shape
 from graphc.ops.control import zeros
-from graphc.ops.elementwise import iota, ne, out_of_bounds, where
+from graphc.ops.elementwise import where
 from graphc.ops.index import ELEMENTWISE, gather, scatter
 from graphc.ops.shape import broadcast, embed, inverse, reshape, slice_, transpose
 
@@ -29,68 +29,54 @@ if TYPE_CHECKING:
     from graphc.tensor import Tensor
 
 
-@dataclass(frozen=True)
-class _Selection:
-    """What an index selects of an array: slices, then index arrays on what they leave, then the order of axes.
-
-    alongs   what is read along each axis; everything where an index array reads
-    axes     the axes that index arrays read, ints not counted
-    indices  the index arrays, all of one shape, the rows
-    place    how many of the other axes stand before those of the rows
-    others   the sizes of the other axes, new ones of size 1 included
-    """
-
-    alongs: tuple[Along, ...]
-    axes: tuple[int, ...]
-    indices: tuple[Node, ...]
-    place: int
-    others: Shape
-
-    @property
-    def rows(self) -> Shape:
-        return self.indices[0].shape if self.indices else ()
-
-    @property
-    def shape(self) -> Shape:
-        """The shape of what is selected."""
-        return (*self.others[: self.place], *self.rows, *self.others[self.place :])
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        """The permutation from rows in front, as a gather has them, to where they belong."""
-        rows = len(self.rows)
-        others = range(rows, rows + len(self.others))
-        return (*others[: self.place], *range(rows), *others[self.place :])
-
-    @property
-    def sliced(self) -> Shape:
-        """The shape of what the slices leave."""
-        return tuple([a.length for a in self.alongs if a.kept])
-
-
 def read(x: Node, index: Any) -> Node:
     """Return x[index]."""
-    return _read(x, _selection(x, index if isinstance(index, tuple) else (index,)))
+    return _read(selection(x, index))
 
 
-def _read(x: Node, selection: _Selection) -> Node:
-    node = _reshaped(_sliced(x, selection.alongs), selection.sliced)
-    if not selection.indices:
-        return _reshaped(node, selection.others)
-    node = gather(node, *selection.indices, axes=selection.axes, wrap=True)
-    return _transposed(_reshaped(node, (*selection.rows, *selection.others)), selection.order)
+def _read(selected: Selection) -> Node:
+    node = _reshaped(_sliced(selected.source, selected.alongs), selected.sliced)
+    if not selected.indices:
+        return _reshaped(node, selected.others)
+    node = gather(node, *selected.indices, axes=selected.axes, wrap=True)
+    return _transposed(_reshaped(node, (*selected.rows, *selected.others)), selected.order)
 
 
-def _write(x: Node, selection: _Selection, updates: Node, combine: str) -> Node:
-    """Return x with updates, of the shape of what is selected, combined into it."""
-    lengths = tuple([a.length for a in selection.alongs])
-    if not selection.indices:
-        return _merged(x, selection.alongs, _reshaped(updates, lengths), combine)
-    target = _reshaped(_sliced(x, selection.alongs), selection.sliced)
-    kept = tuple([s for a, s in enumerate(selection.sliced) if a not in selection.axes])
-    updates = _reshaped(_transposed(updates, inverse(selection.order)), (*selection.rows, *kept))
-    new = scatter(target, updates, *selection.indices, axes=selection.axes, wrap=True, combine=combine)
-    return new if target is x else _merged(x, selection.alongs, _reshaped(new, lengths), "set")
+def _write(selected: Selection, updates: Node, combine: str) -> Node:
+    """Return what is selected from with updates, which broadcast to the shape of what is selected, combined into it."""
+    x = selected.source
+    lengths = tuple([a.length for a in selected.alongs])
+    if not selected.indices:
+        return _merged(x, selected.alongs, _reshaped(spread_to(updates, selected.shape), lengths), combine)
+    target = _reshaped(_sliced(x, selected.alongs), selected.sliced)
+    if selected.mask is not None and _is_one_row(selected, updates.shape):
+        new = _masked(selected, target, updates, combine)
+    else:
+        kept = tuple([s for a, s in enumerate(selected.sliced) if a not in selected.axes])
+        updates = _transposed(spread_to(updates, selected.shape), inverse(selected.order))
+        updates = _reshaped(updates, (*selected.rows, *kept))
+        new = scatter(target, updates, *selected.indices, axes=selected.axes, wrap=True, combine=combine)
+    return new if target is x else _merged(x, selected.alongs, _reshaped(new, lengths), "set")
+
+
+def _is_one_row(selected: Selection, shape: Shape) -> bool:
+    """Return whether updates are the same for all places where a mask is true."""
+    after = len(selected.others) - selected.place
+    return len(shape) <= after or bool(shape[len(shape) - after - 1] == 1)
+
+
+def _masked(selected: Selection, target: Node, updates: Node, combine: str) -> Node:
+    """Combine one row of updates into the target wherever a mask is true: no size depends on how often."""
+    mask, place, others = selected.mask, selected.place, selected.others
+    assert mask is not None
+    row = _transposed(spread_to(updates, (*others[:place], 1, *others[place:])), inverse(selected.order))
+    spread = spread_to(_reshaped(row, _but(target.shape, selected.axes)), target.shape)
+    inside = broadcast(mask, shape=target.shape, axes=selected.axes) if target.ndim > 1 else mask
+    return where(inside, spread if combine == "set" else ELEMENTWISE[combine](target, spread), target)
+
+
+def _but(shape: Shape, axes: tuple[int, ...]) -> Shape:
+    return tuple([1 if k in axes else s for k, s in enumerate(shape)])
 
 
 def _merged(x: Node, alongs: tuple[Along, ...], updates: Node, combine: str) -> Node:
@@ -135,79 +121,6 @@ def _transposed(node: Node, axes: tuple[int, ...]) -> Node:
     return node if axes == tuple(range(node.ndim)) else transpose(node, axes=axes)
 
 
-# Taking an index apart.
-
-
-def _selection(x: Node, index: tuple[Any, ...]) -> _Selection:
-    entries = _expanded(x, index)
-    sizes = iter(enumerate(x.shape))
-    alongs: list[Along] = []
-    arrays: list[tuple[int, Node]] = []
-    others: list[Size] = []
-    place = None
-    for entry in entries:
-        if entry is None:
-            others.append(1)
-            continue
-        axis, extent = next(sizes)
-        if _is_array(entry):
-            arrays.append((sum([a.kept for a in alongs]), _index_array(x, axis, extent, entry)))
-            alongs.append(Along(0, extent, 1, kept=True))
-        else:
-            alongs.append(along(x, axis, extent, entry))
-        if isinstance(entry, slice):
-            others.append(alongs[-1].length)
-        elif place is None:
-            place = len(others)
-    shape = common_shape("index", [i for _, i in arrays])
-    indices = tuple([spread_to(i, shape) for _, i in arrays])
-    return _Selection(
-        tuple(alongs), tuple([a for a, _ in arrays]), indices, (place or 0) * _is_together(index), tuple(others)
-    )
-
-
-def _is_together(index: tuple[Any, ...]) -> bool:
-    """Return whether no slice, new axis or `...` stands between ints and index arrays: then the rows stay there."""
-    found = [k for k, e in enumerate(index) if e is not None and e is not Ellipsis and not isinstance(e, slice)]
-    return not found or found[-1] - found[0] == len(found) - 1
-
-
-def _expanded(x: Node, entries: tuple[Any, ...]) -> list[Any]:
-    """Return one entry for each axis, and None for each new one."""
-    given = [e for e in entries if e is not None and e is not Ellipsis]
-    dots = [k for k, e in enumerate(entries) if e is Ellipsis]
-    if len(dots) > 1:
-        raise ArgumentError("index: '...' can stand only once")
-    if len(given) > x.ndim:
-        raise OutOfBoundsError(f"index: {x.type} has {x.ndim} axes, got {len(given)} indices")
-    place = dots[0] if dots else len(entries)
-    rest = [slice(None)] * (x.ndim - len(given))
-    return [*entries[:place], *rest, *entries[place + 1 :]]
-
-
-def _is_array(entry: Any) -> bool:
-    return isinstance(entry, Handle | np.ndarray | list | tuple | bool | np.bool_)
-
-
-def _index_array(x: Node, axis: int, extent: Size, entry: Any) -> Node:
-    index = as_node("index", entry)
-    if isinstance(entry, list | tuple) and index.shape and 0 in index.shape:
-        index = cast_to(index, INT64)  # NumPy takes an empty list to be of floats
-    if index.dtype.kind == "b":
-        raise ArgumentError(
-            "index: an index by a boolean mask comes later, since its result has an unknown size; use gx.where "
-            f"with the mask, got {index.type}"
-        )
-    if index.dtype.kind not in "iu":
-        raise ArgumentError(f"index: an index is made of ints, slices, integer arrays, ... and None, got {index.type}")
-    known = known_value(index)
-    if known is not None and isinstance(extent, int):
-        bad = known[(known >= extent) | (known < -extent)]
-        if bad.size:
-            raise OutOfBoundsError(f"{out_of_bounds(int(bad[0]), extent, wrap=True)}, at axis {axis} of {x.type}")
-    return index
-
-
 # Writing.
 
 
@@ -223,17 +136,17 @@ class At:
         self._node = node
 
     def __getitem__(self, index: Any) -> Part:
-        return Part(self._node, _selection(self._node, index if isinstance(index, tuple) else (index,)))
+        return Part(self._node, selection(self._node, index))
 
 
 class Part:
     """A part of an array that a new array is to have other values in."""
 
-    __slots__ = ("_node", "_selection")
+    __slots__ = ("_node", "_selected")
 
-    def __init__(self, node: Node, selection: _Selection) -> None:
+    def __init__(self, node: Node, selected: Selection) -> None:
         self._node = node
-        self._selection = selection
+        self._selected = selected
 
     def set(self, values: ArrayLike) -> Tensor:
         """Return the array with these values in the part; where an element is set twice, the last value stays.
@@ -250,7 +163,7 @@ class Part:
 
     def multiply(self, values: ArrayLike) -> Tensor:
         """Return the array with the part multiplied by values, one after the other where they are for one element."""
-        return self._changed("mul", values)
+        return self._changed("multiply", values)
 
     def min(self, values: ArrayLike) -> Tensor:
         """Return the array with the smaller of what is in the part and the values; tied ones share a cotangent."""
@@ -260,94 +173,57 @@ class Part:
         """Return the array with the larger of what is in the part and the values; tied ones share a cotangent."""
         return self._changed("max", values)
 
-    def _changed(self, combine: str, values: Any) -> Tensor:
-        x, name = self._node, f"at[...].{'multiply' if combine == 'mul' else combine}"
+    def get(self) -> Tensor:
+        """Return the part as it is: x[index]."""
+        return wrap(_read(self._selected))
+
+    def subtract(self, values: ArrayLike) -> Tensor:
+        """Return the array with values subtracted from the part, all of those for the same element."""
+        return self._changed("subtract", values)
+
+    def divide(self, values: ArrayLike) -> Tensor:
+        """Return the array of floats with the part divided by values: by their product, where several are for one
+        element."""
+        return self._by_factor("divide", divide, values)
+
+    def power(self, values: ArrayLike) -> Tensor:
+        """Return the array of floats with the part raised to values: to their product, where several are for one
+        element."""
+        return self._by_factor("power", pow, values)
+
+    def apply(self, function: Callable[[Tensor], ArrayLike]) -> Tensor:
+        """Return the array with function(part) in place of the part, once also where an element is meant twice.
+
+        >>> x = gx.placeholder((4,), name="x")
+        >>> x.at[1:3].apply(gx.exp).shape
+        (4,)
+        """
+        return self._changed("set", function(self.get()))
+
+    def _by_factor(self, name: str, function: Callable[..., Tensor], values: Any) -> Tensor:
+        if self._node.dtype.kind != "f":
+            raise DTypeError(f"at[...].{name}: takes an array of floats, got {self._node.type}")
+        one = broadcast(literal(1, self._node.dtype), shape=self._node.shape, axes=())
+        factor = Part(one, replace(self._selected, source=_reshaped(one, self._selected.source.shape)))
+        return function(wrap(self._node), factor._changed("multiply", values, name))
+
+    def _changed(self, combine: str, values: Any, called: str | None = None) -> Tensor:
+        x, name = self._node, f"at[...].{called or combine}"
         is_weak = isinstance(values, bool | int | float) and not (isinstance(values, float) and x.dtype.kind != "f")
         given = as_node(name, values, x.dtype if is_weak else None)
         if not np.can_cast(given.dtype, x.dtype, "same_kind"):
             raise DTypeError(f"{name}: values must have a dtype that casts to that of {x.type}, got {given.type}")
-        shape = self._selection.shape
+        if x.dtype == BOOL and combine in ("add", "subtract", "multiply"):
+            raise DTypeError(f"{name}: does not take bools, got {x.type}; use set, min or max")
+        shape = self._selected.shape
         fitting = common_shape(name, [given, zeros(x.tensor_type.with_shape(shape))])
         if len(fitting) != len(shape) or any(differ(a, b) for a, b in zip(fitting, shape, strict=True)):
             raise ShapeError(f"{name}: values must broadcast to {x.tensor_type.with_shape(shape)}, got {given.type}")
-        return wrap(_write(x, self._selection, spread_to(cast_to(given, x.dtype), shape), combine))
+        updates = cast_to(given, x.dtype)
+        if combine == "subtract":
+            updates = negative(wrap(updates)).node
+        return wrap(_reshaped(_write(self._selected, updates, _SCALARS.get(combine, combine)), x.shape))
 
 
-# Functions.
-
-
-def take(x: ArrayLike, indices: ArrayLike, /, *, axis: int | None = None) -> Tensor:
-    """Return the elements of x at integer indices along an axis, or of x flattened where axis is None.
-
-    The axes of `indices` stand in the place of the axis. An index below 0 counts from the end; one out of bounds is an
-    OutOfBoundsError when the graph runs.
-
-    >>> table = gx.placeholder((1000, 8), name="table")
-    >>> gx.take(table, gx.placeholder(("batch", 3), "int64"), axis=0).shape
-    (batch, 3, 8)
-    """
-    node = as_node("take", x)
-    if axis is None:
-        node, axis = reshape(node, shape=(dims.product(node.shape),)), 0
-    before = axis_index("take", axis, node.ndim)
-    index = indices if isinstance(indices, Handle) else wrap(_integers("take", indices))
-    return wrap(read(node, (*[slice(None)] * before, index)))
-
-
-def take_along_axis(x: ArrayLike, indices: ArrayLike, /, *, axis: int = -1) -> Tensor:
-    """Return, for each element of `indices`, the element of x at that index along the axis and at its own place else.
-
-    x and indices have one rank, and broadcast along the other axes.
-
-    >>> scores = gx.placeholder(("batch", 10), name="scores")
-    >>> gx.take_along_axis(scores, gx.placeholder(("batch", 1), "int64")).shape
-    (batch, 1)
-    """
-    node, index = as_node("take_along_axis", x), _integers("take_along_axis", indices)
-    if node.ndim != index.ndim or not node.ndim:
-        raise ShapeError(f"take_along_axis: x and indices must have one rank, 1 or more, got {node.type}, {index.type}")
-    along_axis = axis_index("take_along_axis", axis, node.ndim)
-    own = tuple([index.shape[k] if k == along_axis else s for k, s in enumerate(node.shape)])
-    shape = common_shape("take_along_axis", [index, zeros(node.tensor_type.with_shape(own))])
-    places = [iota(shape=shape, axis=k, dtype=INT64) for k in range(node.ndim)]
-    fixed = [zeros(places[0].tensor_type) if s == 1 else p for p, s in zip(places, node.shape, strict=True)]
-    fixed[along_axis] = spread_to(index, shape)
-    return wrap(gather(node, *fixed, axes=tuple(range(node.ndim)), wrap=True))
-
-
-def _integers(name: str, indices: Any) -> Node:
-    node = as_node(name, indices)
-    if not isinstance(indices, Handle) and 0 in node.shape:
-        node = cast_to(node, INT64)
-    if node.dtype.kind not in "iu":
-        raise DTypeError(f"{name}: indices must be integers, got {node.type}")
-    return node
-
-
-def diff(
-    x: ArrayLike,
-    /,
-    *,
-    axis: int = -1,
-    n: int = 1,
-    prepend: ArrayLike | None = None,
-    append: ArrayLike | None = None,
-) -> Tensor:
-    """Return the differences of neighbours along an axis, n times over.
-
-    `prepend` and `append` are arrays to join x with before, of its shape but for the axis. Bools differ where they are
-    not equal.
-
-    >>> gx.diff(gx.placeholder((5, 3)), axis=0).shape
-    (4, 3)
-    """
-    node = as_node("diff", x)
-    place = axis_index("diff", axis, node.ndim)
-    parts = [p for p in (prepend, x, append) if p is not None]
-    if len(parts) > 1:
-        node = concat(parts, axis=place).node
-    for _ in range(count("diff", "n", n)):
-        length = dims.maximum(node.shape[place] - 1, 0)
-        later, earlier = part(node, place, 1, length), part(node, place, 0, length)
-        node = ne(later, earlier) if node.dtype.kind == "b" else later - earlier
-    return wrap(node)
+_SCALARS = {"multiply": "mul", "subtract": "add"}
+"""What a method does as a scatter, where the names differ."""

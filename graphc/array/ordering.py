@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from graphc.array.convert import ArrayLike, as_node, axis_index, count, promote
+import numpy as np
+
+from graphc.array.convert import ArrayLike, as_node, axis_index, count, differ, listed, promote
+from graphc.array.gathering import take_along_axis
 from graphc.array.handle import wrap
-from graphc.array.index import take_along_axis
 from graphc.errors import ArgumentError, ShapeError
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node, Ordering
@@ -79,7 +82,7 @@ def topk(
     return take_along_axis(wrap(node), places, axis=place), places
 
 
-def searchsorted(x1: ArrayLike, x2: ArrayLike, /, *, side: str = "left", sorter: ArrayLike | None = None) -> Tensor:
+def searchsorted(x1: ArrayLike, x2: ArrayLike, /, side: str = "left", sorter: ArrayLike | None = None) -> Tensor:
     """Return for each x2 how many elements of the sorted x1 are less, or, for the side "right", not larger, as int64.
 
     NaN counts as larger than any number. `sorter` says where the elements of x1 in order are. The result is undefined
@@ -96,3 +99,58 @@ def searchsorted(x1: ArrayLike, x2: ArrayLike, /, *, side: str = "left", sorter:
     if sorter is not None:
         table = take_along_axis(wrap(table), sorter).node
     return wrap(ops.searchsorted(table, values, right=side == "right"))
+
+
+def lexsort(keys: ArrayLike | Sequence[ArrayLike], /, axis: int = -1) -> Tensor:
+    """Return where elements come from when they are put in order by the last key, ties by the one before it, ..., as
+    int64.
+
+    `keys` is a sequence of arrays of one shape, or an array whose first axis are the keys.
+
+    >>> last, first = gx.placeholder((5,), name="last"), gx.placeholder((5,), name="first")
+    >>> gx.lexsort((first, last)).shape
+    (5,)
+    """
+    given = list(keys) if isinstance(keys, list | tuple) else [*wrap(as_node("lexsort", keys))]
+    if not given:
+        raise ArgumentError("lexsort: takes at least one key, got none")
+    nodes = [as_node("lexsort", k) for k in given]
+    place = _along("lexsort", wrap(nodes[0]), axis)[1]
+    for node in nodes[1:]:
+        if node.ndim != nodes[0].ndim or any(differ(a, b) for a, b in zip(node.shape, nodes[0].shape, strict=True)):
+            raise ShapeError(f"lexsort: keys must have one shape, got {listed(nodes)}")
+    order = wrap(_ordered(ops.argsort, nodes[0], place, descending=False))
+    for node in nodes[1:]:
+        next_order = argsort(take_along_axis(wrap(node), order, axis=place), place)
+        order = take_along_axis(order, next_order, axis=place)
+    return order
+
+
+def partition(x: ArrayLike, kth: int | Sequence[int], /, axis: int | None = -1) -> Tensor:
+    """Return x with the kth element along an axis where it is in order, smaller ones before it and the others behind.
+
+    The result is x in order, see `sort`: NumPy promises no more than that.
+
+    >>> gx.partition(gx.placeholder((3, 4), name="x"), 2).shape
+    (3, 4)
+    """
+    _require_kth("partition", x, kth, axis)
+    return sort(x, axis)
+
+
+def argpartition(x: ArrayLike, kth: int | Sequence[int], /, axis: int | None = -1) -> Tensor:
+    """Return where the elements of `partition` come from, as int64.
+
+    >>> gx.argpartition(gx.placeholder((3, 4), name="x"), 2).shape
+    (3, 4)
+    """
+    _require_kth("argpartition", x, kth, axis)
+    return argsort(x, axis)
+
+
+def _require_kth(name: str, x: ArrayLike, kth: int | Sequence[int], axis: int | None) -> None:
+    node, place = _along(name, x, axis)
+    for k in kth if isinstance(kth, list | tuple | np.ndarray) else (kth,):
+        number, size = count(name, "kth", k, -(2**62)), node.shape[place]
+        if isinstance(size, int) and not -size <= number < size:
+            raise ArgumentError(f"{name}: kth must be in [{-size}, {size}) for axis {place} of {node.type}, got {k}")

@@ -38,14 +38,14 @@ def along(x: Node, axis: int, extent: Size, entry: Any) -> Along:
 def _integer(entry: Any) -> int:
     if isinstance(entry, Handle | np.ndarray | list | tuple | bool | np.bool_):
         raise ArgumentError(
-            "index: the bounds of a slice are ints or sizes; a tensor or an array in its place comes later, "
-            f"got {type(entry).__name__}"
+            "index: the bounds of a slice are ints or sizes, as its length is a part of the result's shape; use "
+            f"gx.dynamic_slice for a start that is a Tensor, got {type(entry).__name__}"
         )
     try:
         return operator.index(entry)
     except TypeError:
         raise ArgumentError(
-            f"index: an index is made of ints, slices, integer arrays, ... and None, got {entry!r}"
+            f"index: an index is made of ints, slices, integer arrays, masks, ... and None, got {entry!r}"
         ) from None
 
 

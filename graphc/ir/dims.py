@@ -10,21 +10,30 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from functools import total_ordering
+from typing import Any, NamedTuple
 
 from graphc.errors import SymbolicValueError
 
 _anonymous = itertools.count()
 
 
+class Found(NamedTuple):
+    """Where a size comes from that only the data of a call tell: the value that is it, and the most that it can be."""
+
+    count: Any
+    most: Size | None
+
+
 @total_ordering
 class Atom:
     """A factor of a monomial: a symbol (`args` empty) or an opaque term such as floordiv(a, b)."""
 
-    __slots__ = ("args", "name", "text")
+    __slots__ = ("args", "found", "name", "text")
 
-    def __init__(self, name: str, args: tuple[Size, ...] = ()) -> None:
+    def __init__(self, name: str, args: tuple[Size, ...] = (), found: Found | None = None) -> None:
         self.name = name
         self.args = args
+        self.found = found
         if not args:
             self.text = name
         elif name == "floordiv":
@@ -70,6 +79,25 @@ class Dim:
     def anonymous() -> Dim:
         """Return a size equal to no other; its name starts with an underscore."""
         return Dim.symbol(f"_{next(_anonymous)}")
+
+    @staticmethod
+    def found(kind: str, count: Any, most: Size | None) -> Dim:
+        """Return a new size that is the value of `count`, which a call finds; it is at most `most`, if that is known.
+
+        Its name tells what it is the count of, and starts with an underscore.
+        """
+        return Dim((((Atom(f"_{kind}{next(_anonymous)}", found=Found(count, most)),), 1),))
+
+    def origins(self) -> dict[str, Found]:
+        """Return where the sizes come from that this one depends on and that a call finds, by their names."""
+        origins: dict[str, Found] = {}
+        for monomial, _ in self.terms:
+            for atom in monomial:
+                if atom.found is not None:
+                    origins[atom.name] = atom.found
+                elif atom.args:
+                    origins |= origins_of(atom.args)
+        return origins
 
     def symbols(self) -> frozenset[str]:
         """Return the names of the symbols this size depends on."""
@@ -221,6 +249,15 @@ def symbols_of(sizes: Iterable[Size]) -> set[str]:
     return names
 
 
+def origins_of(sizes: Iterable[Size]) -> dict[str, Found]:
+    """Return where those of the sizes in `sizes` come from that a call finds, by their names."""
+    origins: dict[str, Found] = {}
+    for size in sizes:
+        if isinstance(size, Dim):
+            origins |= size.origins()
+    return origins
+
+
 def _extreme(name: str, a: Size, b: Size) -> Size:
     if isinstance(a, int) and isinstance(b, int):
         return max(a, b) if name == "max" else min(a, b)
@@ -240,7 +277,7 @@ def _is_symbol(size: Dim) -> bool:
 
 def _bind_atom(atom: Atom, sizes: Mapping[str, int]) -> Size:
     if not atom.args:
-        return sizes[atom.name] if atom.name in sizes else Dim.symbol(atom.name)
+        return sizes[atom.name] if atom.name in sizes else Dim((((atom,), 1),))
     a, b = (bind(arg, sizes) for arg in atom.args)
     if atom.name == "floordiv":
         return floordiv(a, b)

@@ -117,7 +117,7 @@ WRONG = [
     (
         "x[x]",
         errors.ArgumentError,
-        "index: an index is made of ints, slices, integer arrays, ... and None, got f32[2, 3]",
+        "index: an index is made of ints, slices, integer arrays, masks, ... and None, got f32[2, 3]",
     ),
     ("x[x > 0]", errors.ArgumentError, "index: an index by a boolean mask comes later"),
     ("x[[True, False]]", errors.ArgumentError, "index: an index by a boolean mask comes later"),
