@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from graphc.array.convert import asarray
 from graphc.array.state import update_nodes
 from graphc.errors import ArgumentError, GraphcError, ShapeError, located_at
 from graphc.ir.dims import Dim, symbols_of
+from graphc.ir.found import found_sizes
 from graphc.ir.graph import Graph, Node, bind_sizes, placeholder, toposort, variable
 from graphc.ir.types import TensorType
 from graphc.nest import Structure, flatten, paths
@@ -27,7 +28,9 @@ class Captured:
     graph: Graph
     structure: Structure
     symbols: frozenset[str]
-    """The names of all unknown sizes."""
+    """The names of all unknown sizes of inputs."""
+    counts: Mapping[str, Node]
+    """The nodes that say the sizes which a call finds, by their names."""
 
 
 def capture(
@@ -43,18 +46,22 @@ def capture(
     results = tuple(_output_node(leaf, path) for leaf, path in zip(leaves, paths(outputs), strict=True))
     pairs = tuple(update_nodes("compile", v, value) for v, value in (updates or {}).items())
     graph = Graph(nodes, results, pairs, re.sub(r"\W", "_", name) if name else "graph")
+    found = found_sizes(graph.nodes)
+    whole = Graph(nodes, (*results, *[f.count for f in found.values()]), pairs, graph.name)
     if givens:
-        graph = _replaced(graph, givens)
-    graph = _with_own_updates(graph)
-    _require_listed(graph)
-    return Captured(graph, structure, frozenset(_symbols(graph)))
+        whole = _replaced(whole, givens)
+    whole = _with_own_updates(whole)
+    _require_listed(whole, found)
+    outputs, counts = whole.outputs[: len(results)], whole.outputs[len(results) :]
+    graph = Graph(nodes, outputs, whole.updates, graph.name)
+    return Captured(graph, structure, frozenset(_symbols(whole) - found.keys()), dict(zip(found, counts, strict=True)))
 
 
 def bound(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     """Return the graph with its unknown sizes known. Raises ShapeError where they contradict the graph."""
     graph = bind_sizes(graph, sizes)
     for state, value in graph.updates:
-        if state.type != value.type:
+        if value.tensor_type.is_static and state.type != value.type:
             with located_at(value.location):
                 raise ShapeError(f"compile: the update of {called(state)} must be {state.type}, got {value.type}")
     return graph
@@ -170,7 +177,7 @@ def _require_none_inside(graph: Graph) -> None:
             bodies += [(region, b) for b in node.bodies.values()]
 
 
-def _require_listed(graph: Graph) -> None:
+def _require_listed(graph: Graph, found: Iterable[str]) -> None:
     """Every placeholder that the results need is an input, and every unknown size is measured by one."""
     for node in graph.nodes:
         if node.op is placeholder and node not in graph.inputs:
@@ -180,7 +187,7 @@ def _require_listed(graph: Graph) -> None:
                 node.location,
             )
     measured = {str(d) for n in graph.inputs for d in n.shape if isinstance(d, Dim)}
-    loose = _symbols(graph) - measured
+    loose = _symbols(graph) - measured - set(found)
     if loose:
         raise ArgumentError(f"compile: no input has the dimension {', '.join(sorted(loose))}, so it cannot be measured")
 

@@ -9,12 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
 
-from graphc.capture import bound, capture
+from graphc.capture import bound, called, capture
 from graphc.codegen.callable import SYMBOL, emit_caller, symbols
 from graphc.codegen.environment import can_flush
 from graphc.codegen.jit import Machine, assembly
@@ -25,12 +25,12 @@ from graphc.errors import ArgumentError
 from graphc.guards import EagerRunner, NaNGuard, cells_of
 from graphc.inspect.explain import Explanation
 from graphc.inspect.profile import Profile
-from graphc.ir.graph import Graph
+from graphc.ir.graph import Graph, Node
 from graphc.ir.groups import Group
 from graphc.ir.journal import Journal
 from graphc.ir.loop_text import program_text
 from graphc.ir.text import to_text
-from graphc.lower.cost import Cost, program_cost
+from graphc.lower.cost import Cost, program_cost, total_cost
 from graphc.lower.library import called_by_group
 from graphc.lower.program import Lowered, lower
 from graphc.nest import flatten
@@ -38,6 +38,7 @@ from graphc.options import Options, checked_options, is_set
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
 from graphc.passes.rematerialize import rematerialize
+from graphc.passes.stages import stages
 from graphc.peaks import peaks
 from graphc.pipeline import RULES, optimize, print_if_asked, run_pass
 from graphc.profiling import profile
@@ -47,6 +48,7 @@ from graphc.runtime.executable import Executable, Runner, Specialization
 from graphc.runtime.inputs import InputSpec
 from graphc.runtime.native import NativeRunner, Signature
 from graphc.runtime.pool import POOL
+from graphc.runtime.staged import Codes, Result, StagedRunner
 from graphc.runtime.state import Cell, aligned_empty, holding, share_lock
 from graphc.target import host
 from graphc.tensor import Tensor, Variable
@@ -88,6 +90,8 @@ def compile(
     graph = captured.graph
     share_lock(cells_of(graph))
     make = _eager if backend == "eager" else _native
+    if captured.counts:
+        make = partial(_staged, make, captured.counts)
     return Executable(
         graph.name,
         [InputSpec(n.attrs["name"], n.tensor_type, n.location) for n in graph.inputs],
@@ -283,3 +287,82 @@ def _eager(graph: Graph, sizes: Mapping[str, int], options: Options) -> Speciali
     start = time.perf_counter()
     known = bound(graph, sizes)
     return Specialization(sizes, EagerRunner(known, options), time.perf_counter() - start, {})
+
+
+# A graph whose sizes are found while it runs.
+
+
+class _Parts(tuple[Any, ...]):
+    """What there is of each stage, in their order; printed one after the other."""
+
+    def __str__(self) -> str:
+        return "\n".join(f"stage {k} of {len(self)}\n\n{part}" for k, part in enumerate(self, 1))
+
+
+class _StagedSpecialization(Specialization):
+    """Code in stages, and the codes that stages have been made for by the sizes found."""
+
+    runner: StagedRunner
+
+    @property
+    def seconds(self) -> float:
+        return float(sum([code.seconds for codes in self.runner.codes for code in codes.made]))
+
+    @seconds.setter
+    def seconds(self, value: float) -> None:
+        """It is the sum of what there is."""
+
+
+def _staged(
+    make: Callable[[Graph, Mapping[str, int], Options], Specialization],
+    counts: Mapping[str, Node],
+    graph: Graph,
+    sizes: Mapping[str, int],
+    options: Options,
+) -> Specialization:
+    """Return code that finds sizes as it runs; that of its first stage is made now."""
+    whole = Graph(graph.inputs, (*graph.outputs, *counts.values()), graph.updates, graph.name)
+    known = bound(whole, sizes)
+    count = len(graph.outputs)
+    plain = Graph(known.inputs, known.outputs[:count], known.updates, known.name)
+    of_sizes = dict(zip(counts, known.outputs[count:], strict=True))
+    results = [Result(r, r.tensor_type) for r in plain.results]
+    codes = [
+        Codes(stage, lambda stage_graph, found: make(stage_graph, found, options))
+        for stage in stages(graph.name, [r.node for r in results], of_sizes)
+    ]
+    codes[0].code({})
+    runner = StagedRunner(plain, results, codes, called)
+
+    def latest() -> list[Specialization]:
+        made = [c.made[-1] for c in codes if c.made]
+        if len(made) < len(codes):
+            raise ArgumentError(
+                f"{graph.name} runs in {len(codes)} stages, of which {len(codes) - len(made)} depend on sizes that a "
+                "call finds: call it first"
+            )
+        return made
+
+    def shown(stage: str) -> Callable[[], Any]:
+        return lambda: str(_Parts([as_text(code.stages[stage]()) for code in latest()]))
+
+    if not codes[0].made[0].stages:
+        return _StagedSpecialization(sizes, runner, 0.0, {})
+    parts: dict[str, Callable[..., Any]] = {
+        stage: shown(stage) for stage in ("optimized", "fused", "kernels", "llvm", "asm")
+    }
+    parts["cost"] = lambda: total_cost([code.stages["cost"]() for code in latest()])
+    parts["explain"] = lambda: _Parts([code.stages["explain"]() for code in latest()])
+
+    def profiled(arrays: Sequence[np.ndarray[Any, Any]]) -> _Parts:
+        found: list[Any] = []
+        runner.visit(arrays, lambda code, given: found.append(code.stages["profile"](given)))
+        return _Parts(found)
+
+    parts["profile"] = profiled
+    return _StagedSpecialization(sizes, runner, 0.0, parts)
+
+
+def as_text(value: Any) -> str:
+    """Return a stage of the compiler as text."""
+    return to_text(value) if isinstance(value, Graph) else str(value)

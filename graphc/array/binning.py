@@ -9,7 +9,6 @@ import numpy as np
 
 from graphc.array import reduce
 from graphc.array.convert import ArrayLike, as_float, as_node, cast_to, count, differ, floating, listed, promote
-from graphc.array.creation import linspace
 from graphc.array.editing import diff
 from graphc.array.elementwise import astype
 from graphc.array.found import found_size, static_size
@@ -17,6 +16,7 @@ from graphc.array.gathering import as_size, flattened
 from graphc.array.handle import wrap
 from graphc.array.logic import where
 from graphc.array.ordering import searchsorted
+from graphc.array.ranges import linspace
 from graphc.array.shape import concat, flip
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.dims import Dim, Size

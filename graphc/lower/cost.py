@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,12 @@ class Cost:
     threads: int
     library: tuple[str, ...]
     seconds: float
+
+
+def total_cost(costs: Sequence[Cost]) -> Cost:
+    """Return the cost of programs that run one after the other, each with memory of its own."""
+    added = {f.name: sum(getattr(c, f.name) for c in costs) for f in fields(Cost)}
+    return Cost(**{**added, "threads": max(c.threads for c in costs)})
 
 
 def program_cost(program: Program, live_bytes: int, target: Target) -> Cost:

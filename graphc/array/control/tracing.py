@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from graphc.array.convert import as_node, cast_to, differ, promote
-from graphc.errors import DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.ir.found import found_sizes
 from graphc.ir.graph import Graph, Node, constant, placeholder, toposort, variable
 from graphc.ops import control as ops
 from graphc.ops.elementwise import cast, iota, size
@@ -109,8 +110,25 @@ def _closed(
     for node in [n for order in orders for n in order]:
         if node not in new and (node in inside or node in cheap):
             new[node] = node.with_inputs(tuple([new[i] for i in node.inputs]))
+    _require_no_found_sizes([n for order in orders for n in order if n in inside], parameters)
     inputs = (*parameters, *stand_ins)
     return [Graph(inputs, tuple(new[o] for o in outputs), name=name) for name, outputs in bodies], outside
+
+
+def _require_no_found_sizes(nodes: Sequence[Node], parameters: Sequence[Node]) -> None:
+    """Raise where a body has a size that depends on the values of its parameters, so that each step had another."""
+    found = found_sizes(nodes)
+    if not found:
+        return
+    depending = set(parameters)
+    depending.update(n for n in toposort([f.count for f in found.values()]) if any(i in depending for i in n.inputs))
+    for name, origin in found.items():
+        if origin.count in depending:
+            raise ArgumentError(
+                f"a loop or branch cannot have a size that its own data tell ({name.strip('_0123456789')}), as every "
+                "step might have another: give size= where it is made, or use gx.where with the mask",
+                origin.count.location,
+            )
 
 
 def _is_cheap(node: Node) -> bool:
