@@ -38,6 +38,18 @@ NO_CASE = {
     ),
     **dict.fromkeys(
         (
+            "nn.AvgPool2d", "nn.BatchNorm", "nn.CELU", "nn.Conv1d", "nn.Conv2d", "nn.ELU", "nn.Embedding",
+            "nn.Flatten", "nn.GELU", "nn.GLU", "nn.GroupNorm", "nn.Hardsigmoid", "nn.Hardswish", "nn.Hardtanh",
+            "nn.Identity", "nn.LayerNorm", "nn.LeakyReLU", "nn.Linear", "nn.LogSigmoid", "nn.LogSoftmax",
+            "nn.MaxPool2d", "nn.Mish", "nn.Mismatch", "nn.Module", "nn.ModuleDict", "nn.ModuleList", "nn.PReLU",
+            "nn.RMSNorm", "nn.ReLU", "nn.ReLU6", "nn.SELU", "nn.Sequential", "nn.SiLU", "nn.Sigmoid", "nn.Softmax",
+            "nn.Softplus", "nn.Softsign", "nn.Tanh",
+        ),
+        "a module: tests/nn",
+    ),
+    "nn.seed": "tests/nn/test_modules.py",
+    **dict.fromkeys(
+        (
             "optim.Adagrad", "optim.Adam", "optim.AdamW", "optim.Optimizer", "optim.RMSProp", "optim.SGD",
             "optim.clip_by_global_norm", "optim.global_norm", "optim.constant", "optim.cosine_decay",
             "optim.exponential_decay", "optim.linear", "optim.piecewise",
@@ -80,7 +92,6 @@ PENDING = (
     "meshgrid",
     "min",
     "moveaxis",
-    "one_hot",
     "ones",
     "ones_like",
     "outer",

@@ -1,4 +1,4 @@
-"""Cases of graphc/nn/functional.py and convolution.py, against definitions written in NumPy and SciPy."""
+"""Cases of the functions in graphc/nn, against definitions written in NumPy and SciPy."""
 
 from __future__ import annotations
 
@@ -24,6 +24,36 @@ def gelu(x: Array, approximate: str = "none") -> Array:
     return x / 2 * (1 + np.tanh(x.dtype.type(np.sqrt(2 / np.pi)) * (x + x.dtype.type(0.044715) * x**3)))
 
 
+def glu(x: Array, axis: int = -1) -> Array:
+    a, b = np.split(x, 2, axis)
+    return a * scipy.special.expit(b)
+
+
+def elu(x: Array, alpha: float = 1.0) -> Array:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))).astype(x.dtype)
+
+
+def selu(x: Array) -> Array:
+    return x.dtype.type(1.0507009873554805) * elu(x, x.dtype.type(1.6732632423543772))
+
+
+def celu(x: Array, alpha: float = 1.0) -> Array:
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0) / alpha)).astype(x.dtype)
+
+
+def prelu(x: Array, weight: Array) -> Array:
+    slope = weight.reshape(-1, *[1] * (x.ndim - 2)) if weight.ndim else weight
+    return np.where(x > 0, x, slope * x)
+
+
+def normalize(x: Array, axis: int = -1) -> Array:
+    return x / np.linalg.norm(x, axis=axis, keepdims=True)
+
+
+def cosine_similarity(a: Array, b: Array, axis: int = -1) -> Array:
+    return np.sum(normalize(*np.broadcast_arrays(a, b)[:1], axis) * normalize(np.broadcast_arrays(a, b)[1], axis), axis)
+
+
 def reduced(losses: Array, reduction: str) -> Array:
     return losses if reduction == "none" else getattr(np, reduction)(losses)
 
@@ -41,6 +71,55 @@ def binary_cross_entropy(x: Array, t: Array, reduction: str = "mean") -> Array:
 
 def mse_loss(x: Array, t: Array, reduction: str = "mean") -> Array:
     return reduced((x - t) ** 2, reduction)
+
+
+def nll_loss(log_p: Array, labels: Array, reduction: str = "mean") -> Array:
+    return reduced(-np.take_along_axis(log_p, labels[..., None], -1)[..., 0], reduction)
+
+
+def kl_div(x: Array, t: Array, reduction: str = "mean") -> Array:
+    losses = t * (np.log(t) - x)
+    return losses.sum() / len(x) if reduction == "batchmean" else reduced(losses, reduction)
+
+
+def l1_loss(x: Array, t: Array, reduction: str = "mean") -> Array:
+    return reduced(abs(x - t), reduction)
+
+
+def huber_loss(x: Array, t: Array, reduction: str = "mean", delta: float = 1.0) -> Array:
+    return reduced(scipy.special.huber(delta, x - t).astype(x.dtype), reduction)
+
+
+def smooth_l1_loss(x: Array, t: Array, reduction: str = "mean", beta: float = 1.0) -> Array:
+    return huber_loss(x, t, reduction, beta) / x.dtype.type(beta)
+
+
+def rms_norm(x: Array, shape: Any = None, weight: Array = 1, eps: Any = None) -> Array:
+    least = np.finfo(x.dtype).eps if eps is None else x.dtype.type(eps)
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + least) * weight
+
+
+def group_norm(x: Array, groups: int, weight: Any = None, bias: Any = None) -> Array:
+    parts = x.reshape(len(x), groups, -1)
+    y = (parts - parts.mean(2, keepdims=True)) / np.sqrt(parts.var(2, keepdims=True) + x.dtype.type(1e-5))
+    return per_channel(y.reshape(x.shape), weight, bias)
+
+
+def batch_norm(x: Array, mean: Any = None, var: Any = None, weight: Any = None, bias: Any = None) -> Array:
+    axes = (0, *range(2, x.ndim))
+    mean, var = (x.mean(axes), x.var(axes)) if mean is None else (mean, var)
+    return per_channel(per_channel(x, None, -mean) / np.sqrt(per_channel(x * 0, None, var) + x.dtype.type(1e-5)),
+                       weight, bias)  # fmt: skip
+
+
+def per_channel(x: Array, weight: Any, bias: Any) -> Array:
+    spread = [None if v is None else v.reshape(-1, *[1] * (x.ndim - 2)) for v in (weight, bias)]
+    x = x if spread[0] is None else x * spread[0]
+    return x if spread[1] is None else x + spread[1]
+
+
+def linear(x: Array, w: Array, bias: Array = 0) -> Array:
+    return x @ w.T + bias
 
 
 def layer_norm(x: Array, shape: Any = None, weight: Array = 1, bias: Array = 0, eps: float = 1e-5) -> Array:
@@ -116,6 +195,22 @@ ACTIVATIONS = [
     *each("silu", lambda x: x * scipy.special.expit(x), (f64((3, 5)),), (f32((33,)),), (f32((0, 2)),)),
     *each("gelu", gelu, (f64((3, 5)),), (f32((33,)),), (f64((3, 5)), "tanh"), (f32((33,)), "tanh")),
     *each("softmax", scipy.special.softmax, (f64((3, 5)), -1), (f32((2, 3, 33)), 1), (f64((4,), -700, 700), 0)),
+    *each("leaky_relu", lambda x, slope=0.01: np.where(x > 0, x, slope * x), (f64((3, 5)),), (f32((33,)), 0.25)),
+    *each("prelu", prelu, (f64((2, "c3", 4)), f64("c3")), (f64((3, 5)), f64(()))),
+    *each("elu", elu, (f64((3, 5)),), (f32((33,)), 0.5)),
+    *each("celu", celu, (f64((3, 5)),), (f32((33,)), 0.5)),
+    *each("selu", selu, (f64((3, 5)),), (f32((33,)),)),
+    *each("hardtanh", lambda x, low=-1.0, high=1.0: np.clip(x, low, high), (f64((3, 5)),), (f32((33,)), -0.5, 1.0)),
+    *each("relu6", lambda x: np.clip(as_floats(x), 0, 6), (f64((3, 5), -3, 9),), (i32((4,)),)),
+    *each("hardsigmoid", lambda x: np.clip(x + 3, 0, 6) / 6, (f64((3, 5), -5, 5),)),
+    *each("hardswish", lambda x: x * (np.clip(x + 3, 0, 6) / 6), (f64((3, 5), -5, 5),)),
+    *each("mish", lambda x: x * np.tanh(np.logaddexp(x, 0)), (f64((3, 5)),)),
+    *each("softsign", lambda x: x / (1 + abs(x)), (f64((3, 5)),), (f32((33,)),)),
+    *each("log_sigmoid", scipy.special.log_expit, (f64((3, 5)),), (f64((5,), -800, 800),)),
+    *each("tanh", np.tanh, (f64((3, 5)),)),
+    *each("glu", glu, (f64((3, 4)),), (f32((2, 6)), 0), resize=False),
+    *each("normalize", normalize, (f64((3, 5)),), (f32((2, 3, 4)), 1)),
+    *each("cosine_similarity", cosine_similarity, (f64((3, "k5")), f64((3, "k5"))), (f32((4, "k5")), f32("k5"))),
     *each("log_softmax", scipy.special.log_softmax, (f64((3, 5)), -1), (f32((2, 3, 33)), 1), (f64((4,), -90, 90), 0)),
 ]
 
@@ -128,10 +223,16 @@ LOSSES = [
         *each("binary_cross_entropy_with_logits", binary_cross_entropy,
               (f64(("n3", "k4"), -5, 5), f64(("n3", "k4"), 0.1, 0.9), reduction)),
         *each("mse_loss", mse_loss, (f64(("n3", "k4")), f64(("n3", "k4")), reduction)),
+        *each("l1_loss", l1_loss, (f64(("n3", "k4")), f64(("n3", "k4")), reduction)),
+        *each("huber_loss", huber_loss, (f64(("n3", "k4")), f64(("n3", "k4")), reduction, 0.75)),
+        *each("smooth_l1_loss", smooth_l1_loss, (f64(("n3", "k4")), f64(("n3", "k4")), reduction, 0.5)),
+        *each("nll_loss", nll_loss, (f64((2, 3, 5)), LABELS, reduction)),
+        *each("kl_div", kl_div, (f64(("n3", "k4"), -3, 0), f64(("n3", "k4"), 0.1, 0.5), reduction)),
     )],
     *each("cross_entropy", cross_entropy, (f32(("n7", 5)), i64("n7", 0, 4, strict=True))),
     *each("cross_entropy", cross_entropy, (f32((5,)), given(2))),
     *each("mse_loss", mse_loss, (f32("n9"), f32("n9"))),
+    *each("kl_div", kl_div, (f32(("n3", "k4"), -3, 0), f32(("n3", "k4"), 0.1, 0.5), "batchmean")),
 ]  # fmt: skip
 
 NORMALISATION = [
@@ -139,6 +240,12 @@ NORMALISATION = [
           (f64((2, "n3", "k4")), None, f64("k4"), f64("k4"))),
     *each("layer_norm", layer_norm, (f64((3, 5)), 5), (f64((2, 3, 4)), (3, 4)), resize=False),
     *each("layer_norm", layer_norm, (f64((3, 5)), None, f64((5,))), eps=0.1),
+    *each("rms_norm", rms_norm, (f64((3, "k5")), None, f64("k5")), (f32((3, 33)),),
+          (f64((3, "k5")), None, f64("k5"), 0.1)),
+    *each("group_norm", group_norm, (f64((2, 6, 3, 4)), 3, f64((6,)), f64((6,))), (f32((3, 4)), 2), resize=False,
+          tolerance=64),
+    *each("batch_norm", batch_norm, (f64((5, "c3")),), (f32((4, "c3", 5, 2)), None, None, f32("c3"), f32("c3")),
+          (f64((4, "c3", 5)), f64("c3"), f64("c3", 0.5, 2), f64("c3"), f64("c3"))),
     *each("scaled_dot_product_attention", attention,
           (f64(("b2", "n3", "d4")), f64(("b2", "m5", "d4")), f64(("b2", "m5", 2))),
           (f32(("b2", "n5", "d4")), f32(("b2", "n5", "d4")), f32(("b2", "n5", "d4")), None, True),
@@ -146,6 +253,13 @@ NORMALISATION = [
           (f64(("n3", "d4")), f64(("m5", "d4")), f64(("m5", 2)), f64(("n3", "m5"))),
           (f64((2, 1, "n3", "d4")), f64((3, "m5", "d4")), f64((3, "m5", 2)),
            given([[True, False, True, True, False], [True] * 5, [False, True, False, False, False]]))),
+]  # fmt: skip
+
+FEATURES = [
+    *each("linear", linear, (f64((3, "k4")), f64(("o5", "k4")), f64("o5")), (f32((2, 3, "k4")), f32(("o5", "k4")))),
+    *each("embedding", lambda i, w: w[i], (given([[0, 2], [1, 2]]), f64((3, 4))),
+          (i64((5,), 0, 2, strict=True), f32((4, 3))), tolerance=0),
+    *each("one_hot", lambda i, n: np.eye(n, dtype=np.float32)[i], (given([[0, 2], [1, 2]]), 3), tolerance=0),
 ]  # fmt: skip
 
 CONVOLUTIONS = [
@@ -167,4 +281,4 @@ CONVOLUTIONS = [
           (f64((1, 2, 7, 7)), 3, 2, 1, False), (f64((2, 2, 3, 3)), 3, 1)),
 ]  # fmt: skip
 
-CASES = [*ACTIVATIONS, *LOSSES, *NORMALISATION, *CONVOLUTIONS]
+CASES = [*ACTIVATIONS, *LOSSES, *NORMALISATION, *FEATURES, *CONVOLUTIONS]
