@@ -8,8 +8,8 @@ from graphc.array.convert import ArrayLike, as_float, as_node, count, differ
 from graphc.array.creation import one_hot
 from graphc.array.dot import matmul
 from graphc.array.elementwise import stop_gradient
+from graphc.array.gathering import take
 from graphc.array.handle import wrap
-from graphc.array.index import take
 from graphc.array.logic import where
 from graphc.array.shape import expand_dims, matrix_transpose
 from graphc.errors import ArgumentError, DTypeError, ShapeError
