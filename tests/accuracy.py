@@ -3,21 +3,27 @@
 A function that is new needs one line in UNARY or BINARY: `tests/lower/test_math.py` and `scripts/accuracy` read them.
 """
 
+import contextlib
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import mpmath as mp
 import numpy as np
 
-from graphc.ir.types import FLOAT32
+import graphc as gx
+from graphc.ir.graph import OPS, Elementwise
+from graphc.ir.types import FLOAT32, TensorType
 
 INF = np.inf
 
 
-def error_in_ulps(result, exact, dtype):
-    """Return |result - exact| in units of the last place of exact; an infinity counts as the next power of two."""
+def error_in_ulps(result, exact, dtype, size=None):
+    """Return |result - exact| in units of the last place of `size`, if not given that of exact; an infinity counts as
+    the next power of two."""
     info = np.finfo(dtype)
-    exponent = mp.frexp(exact)[1] - 1 if exact else info.minexp
+    size = exact if size is None else size
+    exponent = mp.frexp(size)[1] - 1 if size else info.minexp
     unit = mp.ldexp(1, int(min(max(exponent, info.minexp), info.maxexp - 1)) - info.nmant)
     limit = mp.ldexp(1, int(info.maxexp))
     value = mp.mpf(float(result)) if np.isfinite(result) else mp.sign(float(result)) * limit
@@ -38,6 +44,8 @@ class Unary:
     seams     where pieces may meet, and where results overflow, become subnormal or vanish
     inside    tells of a float whether the function has a real value there
     limit     beyond it, in either direction, the value is as good as that at the limit, or is the argument itself
+    typical   the range that is timed
+    size      of what errors are measured by, given the exact value and the argument
     """
 
     value: Callable
@@ -45,6 +53,8 @@ class Unary:
     seams: tuple = ()
     inside: Callable = everywhere
     limit: float = INF
+    typical: tuple = (-5, 5)
+    size: Callable = lambda exact, x: exact
 
     def exact(self, x):
         return self.value(min(max(x, -self.limit), self.limit) if x != 0 else x)
@@ -66,11 +76,13 @@ class Unary:
 
 @dataclass(frozen=True)
 class Binary:
-    """A function of two, on columns of arguments that `columns(dtype, count, rng)` makes."""
+    """A function of two, as Unary, on columns of arguments that `columns(dtype, count, rng)` makes."""
 
     value: Callable
     columns: Callable
     inside: Callable = everywhere
+    typical: tuple = (0.1, 10)
+    size: Callable = lambda exact, x, y: exact
 
     def exact(self, x, y):
         return self.value(x, y)
@@ -171,18 +183,18 @@ UNARY = {
     "tanh": Unary(mp.tanh, ((-12, 12), (-1, 1), (-22, 22)), (0.8, 9.01, 10, 19.0615, 20, *_TINY), limit=2000),
     "sinh": Unary(mp.sinh, ((-12, 12), (-1, 1), (-711, 711)), (*_GROWTH, *_TINY), limit=2000),
     "cosh": Unary(mp.cosh, ((-12, 12), (-1, 1), (-711, 711)), (*_GROWTH, *_TINY), limit=2000),
-    "log": Unary(mp.log, _LOG_RANGES, _LOG_SEAMS, positive),
-    "log2": Unary(lambda x: mp.log(x) / mp.ln2, _LOG_RANGES, _LOG_SEAMS, positive),
-    "log10": Unary(lambda x: mp.log(x) / mp.ln10, _LOG_RANGES, _LOG_SEAMS, positive),
+    "log": Unary(mp.log, _LOG_RANGES, _LOG_SEAMS, positive, typical=(0.1, 10)),
+    "log2": Unary(lambda x: mp.log(x) / mp.ln2, _LOG_RANGES, _LOG_SEAMS, positive, typical=(0.1, 10)),
+    "log10": Unary(lambda x: mp.log(x) / mp.ln10, _LOG_RANGES, _LOG_SEAMS, positive, typical=(0.1, 10)),
     "log1p": Unary(
-        mp.log1p, ((-1, 3), (-0.1, 0.1)), inside=lambda x: x > -1,
+        mp.log1p, ((-1, 3), (-0.1, 0.1)), inside=lambda x: x > -1, typical=(-0.9, 10),
         seams=(-0.29289322, 0.41421356, 1.82842712, -1, *_TINY, 2.0**127, 2.0**1023),
     ),
     "softplus": Unary(
         lambda x: mp.log1p(mp.exp(x)) if x < 2000 else x, ((-110, 20), (-750, 40)),
         seams=(0, -0.8814, 23, 52, -40, -103.97208, -104, -745.1332191019411, -746),
     ),
-    "sqrt": Unary(mp.sqrt, ((0, 4),), (1, 2), lambda x: x >= 0),
+    "sqrt": Unary(mp.sqrt, ((0, 4),), (1, 2), lambda x: x >= 0, typical=(0, 10)),
     "cbrt": Unary(cube_root, ((-10, 10), (-1, 1)), (0.70710678, 1, 1.41421356, 2.82842712, 8, 27, *_TINY)),
     "erf": Unary(mp.erf, ((-4, 4), (-1.1, 1.1), (-6, 6)), (0.85, 1, 3.83, 3.95, 5.92, 5.95, *_TINY), limit=2000),
     "erfc": Unary(
@@ -195,14 +207,16 @@ UNARY = {
     "sin": Unary(mp.sin, _ANGLES, _TURNS),
     "cos": Unary(mp.cos, _ANGLES, _TURNS),
     "tan": Unary(mp.tan, _ANGLES, _TURNS),
-    "asin": Unary(mp.asin, ((-1, 1), (-0.55, 0.55)), _HALVES, inside_unit),
-    "acos": Unary(mp.acos, ((-1, 1), (-0.55, 0.55)), _HALVES, inside_unit),
+    "asin": Unary(mp.asin, ((-1, 1), (-0.55, 0.55)), _HALVES, inside_unit, typical=(-1, 1)),
+    "acos": Unary(mp.acos, ((-1, 1), (-0.55, 0.55)), _HALVES, inside_unit, typical=(-1, 1)),
     "atan": Unary(mp.atan, ((-1, 1), (-10, 10)), (0.41421356, 0.5, 1, 2, 2.41421356, 2.0**31, 2.0**60, *_TINY)),
     "asinh": Unary(mp.asinh, ((-1, 1), (-10, 10)), _ROOTS),
-    "acosh": Unary(mp.acosh, ((1, 2), (1, 10), (1, 1.1)), (1.0606601717798212, *_ROOTS), lambda x: x >= 1),
+    "acosh": Unary(
+        mp.acosh, ((1, 2), (1, 10), (1, 1.1)), (1.06066017178, *_ROOTS), lambda x: x >= 1, typical=(1, 10),
+    ),
     "atanh": Unary(
         mp.atanh, ((-1, 1), (-0.3, 0.3), (0.99, 1)), (0.17157287, 0.2, 0.33333333, 0.5, 0.75, 1, *_TINY),
-        lambda x: abs(x) < 1,
+        lambda x: abs(x) < 1, typical=(-1, 1),
     ),
 }  # fmt: skip
 """By name of the operation."""
@@ -217,19 +231,74 @@ BINARY = {
 EXACT = {**UNARY, **BINARY}
 
 
-def is_inside(name, *arguments):
-    return bool(np.isfinite(arguments).all()) and EXACT[name].inside(*arguments)
+ROUNDED = frozenset(
+    (
+        "add", "sub", "mul", "div", "neg", "abs", "sign", "maximum", "minimum", "remainder", "floor_divide", "floor",
+        "ceil", "trunc", "rint", "copysign", "nextafter", "relu", "stop_gradient", "copy",
+    )
+)  # fmt: skip
+"""Operations whose value is exact, or the exact one rounded once; their tests compare with NumPy bit for bit."""
 
 
-def worst(name, results, *columns):
-    """Return the largest error of results and the arguments that have it; a NaN in the domain fails."""
+def plain_pairs(dtype, count, rng):
+    for scale in (1, 30):
+        yield tuple(narrowed(rng.uniform(-scale, scale, (2, count)), dtype))
+
+
+def largest(exact, *arguments):
+    return max(abs(v) for v in (exact, *arguments))
+
+
+COMPOSITIONS = {
+    "logaddexp": Binary(lambda x, y: mp.log(mp.exp(x) + mp.exp(y)), plain_pairs, size=largest),
+    "logaddexp2": Binary(lambda x, y: mp.log(mp.power(2, x) + mp.power(2, y)) / mp.ln2, plain_pairs, size=largest),
+    "sinc": Unary(lambda x: mp.sincpi(x), ((-4, 4), (-0.5, 0.5)), inside=lambda x: abs(x) < 1e6),
+    "logit": Unary(lambda x: mp.log(x) - mp.log1p(-x), ((0, 1), (0.4, 0.6)), inside=lambda x: 0 < x < 1),
+    "log_ndtr": Unary(
+        lambda x: mp.log(mp.ncdf(x)) if x > 0 else mp.log(mp.erfc(-x / mp.sqrt(2)) / 2), ((-40, 40), (-5, 5)),
+        inside=lambda x: abs(x) < 1e4,
+    ),
+    "nn.silu": Unary(lambda x: x / (1 + mp.exp(-x)), ((-20, 20), (-1, 1)), inside=lambda x: abs(x) < 80),
+    "nn.gelu": Unary(lambda x: x * mp.ncdf(x), ((-12, 8), (-1, 1)), inside=lambda x: abs(x) < 12),
+}  # fmt: skip
+"""Functions made of operations, as they are called in graphc or graphc.special. Where terms cancel, errors are measured
+by the largest of them."""
+
+
+def function_named(name):
+    """Return a public function of graphc or of graphc.special; None if there is none."""
+    for place in (gx, getattr(gx, "special", None)):
+        with contextlib.suppress(AttributeError):
+            return functools.reduce(getattr, name.split("."), place)
+    return None
+
+
+def float_operations():
+    """Yield the name of every elementwise operation on floats alone whose value is a float, and how many it takes."""
+    for name, op in OPS.items():
+        for count in (1, 2, 3):
+            if isinstance(op, Elementwise) and is_float_operation(op, count):
+                yield name, count
+
+
+def is_float_operation(op, count):
+    try:
+        return op.infer(*[TensorType(FLOAT32, (1,))] * count).dtype == FLOAT32
+    except (TypeError, gx.GraphcError):
+        return False
+
+
+def worst(known, results, *columns):
+    """Return the largest error of results and the arguments that have it; a NaN where there is a value is infinite."""
     errors = [(0.0, ())]
     with mp.workprec(120):
         for result, *arguments in zip(results, *columns, strict=True):
-            if is_inside(name, *arguments):
-                assert not np.isnan(result), (name, arguments)
-                exact = EXACT[name].exact(*(mp.mpf(float(a)) for a in arguments))
-                errors.append((error_in_ulps(result, exact, results.dtype), tuple(arguments)))
+            if np.isfinite(arguments).all() and known.inside(*arguments):
+                reals = [mp.mpf(float(a)) for a in arguments]
+                exact = known.exact(*reals)
+                size = known.size(exact, *reals)
+                error = INF if np.isnan(result) else error_in_ulps(result, exact, results.dtype, size)
+                errors.append((error, tuple(arguments)))
     return max(errors)
 
 

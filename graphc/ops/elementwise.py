@@ -302,7 +302,8 @@ def _erfcx(x: float) -> float:
     if x < 8.0:
         # exp(x*x) with a square that is exact: x = head + (x - head).
         head = math.floor(x * 16.0) / 16.0
-        return math.exp(head * head) * math.exp((x - head) * (x + head)) * math.erfc(x)
+        half = math.exp(head * head / 2.0)  # the whole may overflow where the result does not
+        return half * math.exp((x - head) * (x + head)) * math.erfc(x) * half
     # A continued fraction (Abramowitz and Stegun 7.1.14), whose terms beyond these change nothing for x >= 8.
     denominator = x
     for k in range(50, 0, -1):
