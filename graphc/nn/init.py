@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,14 +18,14 @@ from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.types import as_dtype
 
 Array = np.ndarray[Any, Any]
-Seed = int | Sequence[int] | np.random.Generator | None
+Seed: TypeAlias = "int | Sequence[int] | np.random.Generator | None"
 """What says where random numbers come from."""
 
 
 class _Shared:
-    """The generator of all that is not given a seed."""
+    """The generator of all that is not given a seed, made when it is first needed: importing NumPy's takes long."""
 
-    generator = np.random.default_rng()
+    generator: np.random.Generator | None = None
 
 
 def seed(value: int | Sequence[int]) -> None:
@@ -43,6 +43,8 @@ def seed(value: int | Sequence[int]) -> None:
 def generator(value: Seed) -> np.random.Generator:
     """Return the generator that a seed means; None is the one that `seed` starts."""
     if value is None:
+        if _Shared.generator is None:
+            _Shared.generator = np.random.default_rng()
         return _Shared.generator
     if isinstance(value, np.random.Generator):
         return value
