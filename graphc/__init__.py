@@ -45,6 +45,7 @@ from graphc.array.control import (
     while_loop,
 )
 from graphc.array.convert import (
+    array,
     asarray,
     constant,
     from_dlpack,
@@ -440,6 +441,7 @@ __all__ = [
     "argsort",
     "argwhere",
     "around",
+    "array",
     "array_equal",
     "array_equiv",
     "asarray",

@@ -224,6 +224,11 @@ class TestExchange:
         assert_identical(gx.asarray(Exports(X)).numpy(), X)
         assert_identical(gx.compile([x := gx.placeholder((2, 3), "float64")], x + 1)(gx.asarray(X) * 2), X * 2 + 1)
 
+    def test_the_name_that_numpy_has(self) -> None:
+        assert_identical(gx.array([1, 2]).numpy(), np.array([1, 2]))
+        assert gx.array(gx.placeholder((2, 3)), ndmin=4).shape == (1, 1, 2, 3)
+        assert_identical(gx.array(3, "float32", ndmin=1).numpy(), np.array([3], np.float32))
+
     def test_devices(self) -> None:
         x = gx.asarray(X, device="cpu")
         assert x.device == "cpu"

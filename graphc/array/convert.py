@@ -14,7 +14,7 @@ from graphc.array.handle import Handle, wrap
 from graphc.array.values import value_of
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.dims import Dim, Size
-from graphc.ir.graph import Node, literal
+from graphc.ir.graph import Node, known_value, literal
 from graphc.ir.types import BOOL, FLOAT32, FLOAT64, INT64, Shape, as_dtype
 from graphc.ops.elementwise import cast, ne, size
 from graphc.ops.shape import broadcast, concat, reshape
@@ -50,6 +50,22 @@ def asarray(value: ArrayLike, /, dtype: Any = None, *, device: str | None = None
     if copy is False:
         raise ArgumentError(f"asarray: {_described(value)} becomes a constant, which is a copy, and copy=False")
     return wrap(as_node("asarray", value, dtype))
+
+
+def array(value: ArrayLike, dtype: Any = None, *, copy: bool | None = True, ndmin: int = 0) -> Tensor:
+    """Return `value` as a Tensor of at least `ndmin` axes: NumPy's name for `asarray`. Tensors never change, so there
+    is no difference whether one is copied.
+
+    >>> gx.array([1, 2], ndmin=2)
+    <Tensor i64[1, 2] = constant([[1, 2]])>
+    """
+    node = as_node("array", value, dtype)
+    missing = count("array", "ndmin", ndmin) - node.ndim
+    if missing <= 0:
+        return wrap(node)
+    known = known_value(node)
+    shape = (*[1] * missing, *node.shape)
+    return wrap(reshape(node, shape=shape) if known is None else literal(known.reshape(shape), node.dtype))
 
 
 def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:

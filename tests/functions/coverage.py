@@ -25,6 +25,7 @@ NO_CASE = {
         "takes functions or graphs: tests of transforms, and every test of derivatives here",
     ),
     **dict.fromkeys(("cache.clear", "cache.info", "get_threads", "set_threads"), "concerns the process, not arrays"),
+    "array": "as asarray: tests/test_concrete.py",
     "evaluate": "tests/test_concrete.py",
     "from_dlpack": "takes objects of other libraries: tests/test_concrete.py",
     "with_updates": "tests/test_own_updates.py",
