@@ -377,6 +377,8 @@ from graphc.tensor import (
 )
 from graphc.transforms import (
     check_gradients,
+    checkpoint,
+    custom_vjp,
     grad,
     gradients,
     hessian,
@@ -470,6 +472,7 @@ __all__ = [
     "cbrt",
     "ceil",
     "check_gradients",
+    "checkpoint",
     "choose",
     "clip",
     "compile",
@@ -490,6 +493,7 @@ __all__ = [
     "cumsum",
     "cumulative_prod",
     "cumulative_sum",
+    "custom_vjp",
     "deg2rad",
     "degrees",
     "delete",

@@ -17,14 +17,17 @@ from graphc.ir.graph import (
     ZERO_DERIVATIVE,
     Elementwise,
     Gather,
+    Graph,
     Leaf,
     Node,
     Reduction,
     Region,
     View,
+    births,
     item,
     toposort,
 )
+from graphc.ir.rewrite import into_bodies
 from graphc.ir.types import FLOAT32, TensorType, TupleType
 from graphc.ops.control import parameter
 from graphc.ops.elementwise import (
@@ -32,6 +35,7 @@ from graphc.ops.elementwise import (
 )
 from graphc.ops.elementwise import (
     add,
+    again,
     bitwise_and,
     bitwise_not,
     bitwise_or,
@@ -50,7 +54,7 @@ from graphc.ops.reduce import any_, spread
 from graphc.ops.reduce import sum as reduce_sum
 from graphc.passes.stabilize import stable_forms
 
-_FINITE = frozenset((add, sub, neg, abs_, relu, maximum, minimum, copysign, cast, where))
+_FINITE = frozenset((add, again, sub, neg, abs_, relu, maximum, minimum, copysign, cast, where))
 """Operations whose derivative is finite everywhere, so that it keeps zeros zero."""
 
 
@@ -90,12 +94,34 @@ def pullback(outputs: Sequence[Node], wrt: Sequence[Node], cotangents: Sequence[
 
 def pushforward(outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node]) -> list[Node | None]:
     """Return, for each output, the sum over `wrt` of d output / d node * tangent; None where it is zero."""
+    start = births()
     seeds = [parameter(f"u{k}", o.tensor_type) if o.dtype.kind == "f" else None for k, o in enumerate(outputs)]
     cotangents = pullback(outputs, wrt, seeds)
     linear = [(c, t) for c, t in zip(cotangents, tangents, strict=True) if c is not None]
     places = [s for s in seeds if s is not None]
-    found = iter(pullback([c for c, _ in linear], places, [t for _, t in linear]))
+    pushed = pullback([c for c, _ in linear], places, [t for _, t in linear])
+    order = toposort([p for p in pushed if p is not None])
+    if not set(places).isdisjoint(order):
+        raise GradientError(
+            "pushforward: forward mode needs a backward that is linear in its cotangent, and that of a custom_vjp is "
+            "not; use reverse mode, or a rule that is"
+        )
+    if any(n.op is again or isinstance(n.op, Region) for n in order):
+        pushed = _merged(pushed, start)
+    found = iter(pushed)
     return [next(found) if s is not None else None for s in seeds]
+
+
+def _merged(tangents: Sequence[Node | None], start: int) -> list[Node | None]:
+    """Return tangents with what was to be computed again since `start` taken for what is there: forward mode keeps
+    nothing for later."""
+
+    def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
+        return inputs[0] if node.op is again and node.attrs["turn"] >= start else node.with_inputs(inputs)
+
+    given = [t for t in tangents if t is not None]
+    found = iter(into_bodies(lambda graph: graph.rewrite(visit))(Graph((), tuple(given))).outputs)
+    return [None if t is None else next(found) for t in tangents]
 
 
 def _active(order: Sequence[Node], wrt: Sequence[Node]) -> set[Node]:

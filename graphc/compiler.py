@@ -37,6 +37,7 @@ from graphc.nest import flatten
 from graphc.options import Options, checked_options, is_set
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
+from graphc.passes.release import release
 from graphc.passes.rematerialize import rematerialize
 from graphc.passes.stages import stages
 from graphc.peaks import peaks
@@ -106,7 +107,9 @@ def compile(
 def prepare(graph: Graph, options: Options, journal: Journal) -> tuple[Graph, Graph, tuple[Group, ...]]:
     """Return a graph of known sizes as optimised, as prepared for lowering, and as groups, one kernel each."""
     optimized = optimize(graph, options, journal)
-    trimmed = run_pass(rematerialize, optimized, options, journal)  # after the last cse, which would undo it
+    # After the last cse, which would undo them.
+    released = run_pass(release, optimized, options, journal)
+    trimmed = run_pass(rematerialize, released, options, journal)
     prepared = run_pass(materialize, trimmed, options, journal)
     with journal.timed("fuse"):
         groups = fuse(prepared, host(), journal.decisions.append if journal.detailed else None)

@@ -20,6 +20,7 @@ from graphc.passes.cse import cse
 from graphc.passes.empty import replace_empty
 from graphc.passes.fold_constants import fold_constants
 from graphc.passes.hoist import hoist
+from graphc.passes.inline import inline
 from graphc.passes.prune import prune
 from graphc.passes.simplify import FAST, simplify
 from graphc.passes.simplify import RULES as SIMPLE_RULES
@@ -30,7 +31,8 @@ Pass = Callable[..., Graph]
 """pass(graph, on_fire=None) -> graph"""
 
 PIPELINE: tuple[Pass, ...] = (
-    replace_empty,  # first: nothing after it has to think of arrays without elements
+    inline,  # first: nothing after it has to think of calls
+    replace_empty,  # early: nothing after it has to think of arrays without elements
     canonicalize,  # one form for each thing, so that rules match and cse sees equals; drops stop_gradient
     cse,  # before folding, so that a constant is folded once
     fold_constants,  # before simplify, whose rules look for literal numbers
@@ -102,7 +104,7 @@ def print_if_asked(stage: str, text: Callable[[], str]) -> None:
     names = printed_passes()
     if not names:
         return
-    known = {p.__name__ for p in PIPELINE} | {"rematerialize", "materialize", "fuse", "all"}
+    known = {p.__name__ for p in PIPELINE} | {"release", "rematerialize", "materialize", "fuse", "all"}
     if names - known:
         raise ArgumentError(f"GRAPHC_PRINT: no pass is called {sorted(names - known)[0]!r}; there are {sorted(known)}")
     if stage in names or "all" in names:

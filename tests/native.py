@@ -24,7 +24,9 @@ from graphc.ops.elementwise import size
 from graphc.passes.canonicalize import canonicalize
 from graphc.passes.empty import replace_empty
 from graphc.passes.fuse import fuse
+from graphc.passes.inline import inline
 from graphc.passes.materialize import materialize
+from graphc.passes.release import release
 from graphc.runtime.pool import POOL
 from graphc.target import Target, host
 
@@ -80,7 +82,7 @@ class LoweredGraph:
     def __init__(self, graph: Graph, target: Target) -> None:
         if any(n.op is size for n in graph.nodes):
             graph = canonicalize(graph)  # makes sizes the constants that lowering takes them to be
-        self.graph = materialize(replace_empty(graph))
+        self.graph = materialize(replace_empty(release(inline(graph))))
         self.groups = fuse(self.graph, target)
         self.lowered = lower(self.graph, self.groups, target)
         self.program = self.lowered.program

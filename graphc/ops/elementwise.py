@@ -384,6 +384,14 @@ cast: Elementwise = Elementwise(
 stop_gradient: Elementwise = elementwise(
     "stop_gradient", same(ANY), lambda x: x, ZERO_DERIVATIVE, scalar="identity", doc="x, with derivative zero."
 )
+again: Elementwise = Elementwise(
+    "again",
+    infer=lambda x, *, turn: x,
+    reference=lambda x, *, turn: x,
+    vjp=(lambda ct, out, x: ct,),
+    doc="x, which no pass takes for x or for another turn: what is computed from it is computed again.",
+    scalar="identity",
+)
 
 
 def _infer_check_index(x: TensorType, *, size: Size, wrap: bool) -> TensorType:

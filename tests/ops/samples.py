@@ -17,7 +17,7 @@ import numpy as np
 from graphc.ir.graph import OPS, Graph, Node, placeholder
 from graphc.ir.types import DTYPES, TensorType
 from graphc.ops import shape
-from graphc.ops.control import parameter
+from graphc.ops.control import Rule, parameter
 
 Array = np.ndarray[Any, Any]
 
@@ -188,6 +188,7 @@ ELEMENTWISE = [
     *elementwise("left_shift", 2, INTEGERS, (-99, 99), (0, 7), strict=True),
     *elementwise("right_shift", 2, INTEGERS, (-99, 99), (0, 7), strict=True),
     *elementwise("stop_gradient", 1, ANY),
+    *[replace(s, op="again", attrs={"turn": 1}) for s in elementwise("copy", 1, ANY)],
     *elementwise("copy", 1, ANY),
 ]  # fmt: skip
 
@@ -549,6 +550,21 @@ def cond_sample(dtype: str, width: int = 3) -> Sample:
     return Sample("cond", inputs, {"on_true": on_true, "on_false": on_false})
 
 
+def call_sample(op: str, dtype: str, width: int = 3) -> Sample:
+    """Return a body on two rows as one node; of a custom_vjp, with its true derivative as the rule."""
+    row = TensorType(DTYPES[dtype], (width,))
+    a, b, ct, other = (parameter(n, row) for n in ("a", "b", "ct", "other"))
+    attrs: dict[str, Any] = {"body": Graph((a, b), (OPS["tanh"](a) * b, a), name="body")}
+    if op == "custom_vjp":
+        rule = Rule("body_1")
+        rule.places, rule.arguments = (0, 1), 2
+        rule.forward = Graph((a, b), (OPS["tanh"](a), b), name="forward")
+        grads = (ct * (1.0 - a * a) * b + other, ct * a)
+        rule.backward = Graph((a, b, ct, other), grads, name="backward")
+        attrs["rule"] = rule
+    return Sample(op, (Spec((width,), dtype), Spec((width,), dtype)), attrs)
+
+
 LOOPS = [
     scan_sample("f64", 5),
     scan_sample("f64", 4, reverse=True, width=1),
@@ -567,6 +583,7 @@ LOOPS = [
     cond_sample("f64"),
     cond_sample("f64", width=1),
     cond_sample("f32", width=17),
+    *[call_sample(op, *rest) for op in ("checkpoint", "custom_vjp") for rest in (("f64",), ("f32", 17))],
 ]
 
 

@@ -357,7 +357,7 @@ def test_folding_computes_the_reference(sample: Sample):
 
 # Errors.
 
-TAKE_ANYTHING = {"cast", "copy", "stop_gradient"}
+TAKE_ANYTHING = {"again", "cast", "copy", "stop_gradient"}
 """Operations of one operand of any dtype and shape."""
 
 

@@ -17,6 +17,7 @@ from graphc.ir.text import from_text, to_text
 from graphc.ir.verify import verify
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
+from graphc.passes.release import release
 from graphc.passes.rematerialize import rematerialize
 from graphc.passes.simplify import simplify
 from graphc.pipeline import PIPELINE, optimize
@@ -25,6 +26,7 @@ from tests.machine import MACHINE
 FOLDER = Path(__file__).parent / "goldens"
 PASSES: dict[str, Callable[[Graph], Graph]] = {
     **{apply_pass.__name__: apply_pass for apply_pass in PIPELINE},
+    "release": release,
     "rematerialize": rematerialize,
     "materialize": materialize,
     "fuse": fuse,

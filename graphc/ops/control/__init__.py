@@ -6,9 +6,22 @@ with pullback(outputs, wrt, cotangents), where a cotangent of None is zero and `
 cotangent is asked.
 """
 
+from graphc.ops.control.calls import CALLS, Rule, checkpoint, custom_vjp
 from graphc.ops.control.conds import cond
 from graphc.ops.control.parts import parameter, zeros
 from graphc.ops.control.scans import scan, too_long
 from graphc.ops.control.whiles import too_many_steps, while_loop
 
-__all__ = ["cond", "parameter", "scan", "too_long", "too_many_steps", "while_loop", "zeros"]
+__all__ = [
+    "CALLS",
+    "Rule",
+    "checkpoint",
+    "cond",
+    "custom_vjp",
+    "parameter",
+    "scan",
+    "too_long",
+    "too_many_steps",
+    "while_loop",
+    "zeros",
+]
