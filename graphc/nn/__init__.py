@@ -69,12 +69,16 @@ from graphc.nn.losses import (
 from graphc.nn.module import Mismatch, Module
 from graphc.nn.norm_layers import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from graphc.nn.normalization import batch_norm, group_norm, layer_norm, rms_norm
+from graphc.nn.recurrent import GRU, LSTM, RNN
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AvgPool2d",
     "BatchNorm",

@@ -40,10 +40,10 @@ NO_CASE = {
     **dict.fromkeys(
         (
             "nn.AvgPool2d", "nn.BatchNorm", "nn.CELU", "nn.Conv1d", "nn.Conv2d", "nn.ELU", "nn.Embedding",
-            "nn.Flatten", "nn.GELU", "nn.GLU", "nn.GroupNorm", "nn.Hardsigmoid", "nn.Hardswish", "nn.Hardtanh",
-            "nn.Identity", "nn.LayerNorm", "nn.LeakyReLU", "nn.Linear", "nn.LogSigmoid", "nn.LogSoftmax",
+            "nn.Flatten", "nn.GELU", "nn.GLU", "nn.GRU", "nn.GroupNorm", "nn.Hardsigmoid", "nn.Hardswish", "nn.Hardtanh",
+            "nn.Identity", "nn.LSTM", "nn.LayerNorm", "nn.LeakyReLU", "nn.Linear", "nn.LogSigmoid", "nn.LogSoftmax",
             "nn.MaxPool2d", "nn.Mish", "nn.Mismatch", "nn.Module", "nn.ModuleDict", "nn.ModuleList", "nn.PReLU",
-            "nn.RMSNorm", "nn.ReLU", "nn.ReLU6", "nn.SELU", "nn.Sequential", "nn.SiLU", "nn.Sigmoid", "nn.Softmax",
+            "nn.RMSNorm", "nn.RNN", "nn.ReLU", "nn.ReLU6", "nn.SELU", "nn.Sequential", "nn.SiLU", "nn.Sigmoid", "nn.Softmax",
             "nn.Softplus", "nn.Softsign", "nn.Tanh",
         ),
         "a module: tests/nn",
