@@ -70,6 +70,7 @@ from graphc.nn.module import Mismatch, Module
 from graphc.nn.norm_layers import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from graphc.nn.normalization import batch_norm, group_norm, layer_norm, rms_norm
 from graphc.nn.recurrent import GRU, LSTM, RNN
+from graphc.nn.transformer import MultiHeadAttention, TransformerEncoderLayer
 
 __all__ = [
     "CELU",
@@ -102,6 +103,7 @@ __all__ = [
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MultiHeadAttention",
     "PReLU",
     "RMSNorm",
     "ReLU",
@@ -113,6 +115,7 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Tanh",
+    "TransformerEncoderLayer",
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy_with_logits",

@@ -53,7 +53,7 @@ class _Recurrent(Module):
         rng, rows = init.generator(seed), self.gates * self.hidden_size
         for layer in range(self.num_layers):
             width = self.input_size if layer == 0 else self.hidden_size * (1 + self.bidirectional)
-            shapes = {"weight_ih": (rows, width), "weight_hh": (rows, self.hidden_size)}
+            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, self.hidden_size)}
             if bias:
                 shapes.update(bias_ih=(rows,), bias_hh=(rows,))
             for end in self._ends(layer):

@@ -40,11 +40,12 @@ NO_CASE = {
     **dict.fromkeys(
         (
             "nn.AvgPool2d", "nn.BatchNorm", "nn.CELU", "nn.Conv1d", "nn.Conv2d", "nn.ELU", "nn.Embedding",
-            "nn.Flatten", "nn.GELU", "nn.GLU", "nn.GRU", "nn.GroupNorm", "nn.Hardsigmoid", "nn.Hardswish", "nn.Hardtanh",
-            "nn.Identity", "nn.LSTM", "nn.LayerNorm", "nn.LeakyReLU", "nn.Linear", "nn.LogSigmoid", "nn.LogSoftmax",
-            "nn.MaxPool2d", "nn.Mish", "nn.Mismatch", "nn.Module", "nn.ModuleDict", "nn.ModuleList", "nn.PReLU",
-            "nn.RMSNorm", "nn.RNN", "nn.ReLU", "nn.ReLU6", "nn.SELU", "nn.Sequential", "nn.SiLU", "nn.Sigmoid", "nn.Softmax",
-            "nn.Softplus", "nn.Softsign", "nn.Tanh",
+            "nn.Flatten", "nn.GELU", "nn.GLU", "nn.GRU", "nn.GroupNorm", "nn.Hardsigmoid", "nn.Hardswish",
+            "nn.Hardtanh", "nn.Identity", "nn.LSTM", "nn.LayerNorm", "nn.LeakyReLU", "nn.Linear", "nn.LogSigmoid",
+            "nn.LogSoftmax", "nn.MaxPool2d", "nn.Mish", "nn.Mismatch", "nn.Module", "nn.ModuleDict", "nn.ModuleList",
+            "nn.MultiHeadAttention", "nn.PReLU", "nn.RMSNorm", "nn.RNN", "nn.ReLU", "nn.ReLU6", "nn.SELU",
+            "nn.Sequential", "nn.SiLU", "nn.Sigmoid", "nn.Softmax", "nn.Softplus", "nn.Softsign", "nn.Tanh",
+            "nn.TransformerEncoderLayer",
         ),
         "a module: tests/nn",
     ),
