@@ -54,6 +54,7 @@ from graphc.nn.containers import ModuleDict, ModuleList, Sequential
 from graphc.nn.conv_layers import AvgPool2d, Conv1d, Conv2d, MaxPool2d
 from graphc.nn.convolution import avg_pool2d, conv1d, conv2d, max_pool2d
 from graphc.nn.features import embedding, linear, one_hot
+from graphc.nn.files import load, save
 from graphc.nn.init import seed
 from graphc.nn.layers import Embedding, Flatten, Identity, Linear
 from graphc.nn.losses import (
@@ -139,6 +140,7 @@ __all__ = [
     "layer_norm",
     "leaky_relu",
     "linear",
+    "load",
     "log_sigmoid",
     "log_softmax",
     "max_pool2d",
@@ -151,6 +153,7 @@ __all__ = [
     "relu",
     "relu6",
     "rms_norm",
+    "save",
     "scaled_dot_product_attention",
     "seed",
     "selu",

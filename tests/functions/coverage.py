@@ -49,7 +49,7 @@ NO_CASE = {
         ),
         "a module: tests/nn",
     ),
-    "nn.seed": "tests/nn/test_modules.py",
+    **dict.fromkeys(("nn.load", "nn.save", "nn.seed"), "tests/nn"),
     **dict.fromkeys(
         (
             "optim.Adagrad", "optim.Adam", "optim.AdamW", "optim.Optimizer", "optim.RMSProp", "optim.SGD",
