@@ -4,6 +4,7 @@ from graphc import (
     cache,
     nn,
     optim,
+    random,
 )
 from graphc.array.arithmetic import (
     bitwise_count,
@@ -654,6 +655,7 @@ __all__ = [
     "put_along_axis",
     "rad2deg",
     "radians",
+    "random",
     "ravel",
     "ravel_multi_index",
     "real",

@@ -92,7 +92,7 @@ def _kind(node: Node) -> Kind:
         return leaves[node.op]
     kinds = {
         ir.Elementwise: ELEMENTWISE, ir.Reduction: REDUCTION, ir.Contraction: CONTRACTION,
-        ir.Convolution: CONTRACTION, ir.Opaque: OPAQUE, ir.Scatter: OPAQUE, ir.Region: REGION,
+        ir.Convolution: CONTRACTION, ir.Opaque: OPAQUE, ir.Random: OPAQUE, ir.Scatter: OPAQUE, ir.Region: REGION,
     }  # fmt: skip
     return next((kind for cls, kind in kinds.items() if isinstance(node.op, cls)), VIEW)
 

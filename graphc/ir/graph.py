@@ -153,9 +153,18 @@ class Reduction(Op):
 
 
 @dataclass(frozen=True, eq=False)
-class Product(Op):
-    """A sum of products of elements of its two inputs, made tile by tile in registers: what is computed from a tile,
-    element by element, can be finished there."""
+class Tiled(Op):
+    """An op made tile by tile near at hand: what is computed from a tile, element by element, can be finished there."""
+
+
+@dataclass(frozen=True, eq=False)
+class Product(Tiled):
+    """A sum of products of elements of its two inputs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Random(Tiled):
+    """Bits made of counters, block by block, for each key of its input, whose last axis has the words of a key."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -568,7 +577,7 @@ def items(node: Node) -> tuple[Node, ...]:
 
 __all__ = [
     "NOT_DIFFERENTIABLE", "OPS", "ZERO_DERIVATIVE", "Contraction", "Convolution", "Cumulative", "Elementwise", "Gather",
-    "Graph", "Leaf", "Literal", "Node", "Op", "Opaque", "Ordering", "Product", "Reduction", "Region", "Scatter", "View",
-    "bind_attr", "bind_sizes", "births", "constant", "dims", "item", "items", "known_value", "literal", "placeholder",
-    "substitute", "toposort", "variable",
+    "Graph", "Leaf", "Literal", "Node", "Op", "Opaque", "Ordering", "Product", "Random", "Reduction", "Region",
+    "Scatter", "Tiled", "View", "bind_attr", "bind_sizes", "births", "constant", "dims", "item", "items", "known_value",
+    "literal", "placeholder", "substitute", "toposort", "variable",
 ]  # fmt: skip

@@ -24,6 +24,7 @@ class GroupKind(enum.Enum):
     REDUCTION = "reduction"
     CONTRACTION = "contraction"
     CONVOLUTION = "convolution"
+    RANDOM = "random"
     SCATTER = "scatter"
     OPAQUE = "opaque"
     REGION = "region"
@@ -43,8 +44,8 @@ class Decision:
 class Group:
     """Nodes that one kernel computes, inputs before users; `outputs` are those whose value is stored.
 
-    `hero` is the contraction, convolution, scatter, opaque or region node; the other nodes of a contraction's or a
-    convolution's group are its epilogue. A scatter group iterates the updates, which its other nodes compute. `bodies`
+    `hero` is the contraction, convolution, random, scatter, opaque or region node; the other nodes of a group with one
+    of the first three are its epilogue. A scatter group iterates the updates, which its other nodes compute. `bodies`
     holds the groups of a region's bodies.
     """
 

@@ -25,6 +25,7 @@ from graphc.lower.memory import Ref, Storage, assign_offsets, live_bytes
 from graphc.lower.nest import Nest, folds_columns
 from graphc.lower.order import lower_ordering, lower_search
 from graphc.lower.parts import lower_in_parts
+from graphc.lower.random import lower_random
 from graphc.lower.regions import Planned, Regions, copying, placed
 from graphc.lower.scatter import lower_scatter
 from graphc.lower.schedule import array_of, schedules, writes
@@ -163,6 +164,8 @@ class _Lowering(Regions):
         if group.kind is GroupKind.CONVOLUTION:
             is_weight = group.hero is not None and group.hero.op is convolve_weight
             return (lower_convolution_weight if is_weight else lower_convolution)(group, name, self.target)
+        if group.kind is GroupKind.RANDOM:
+            return [lower_random(group, name, self.target)]
         if group.kind is GroupKind.SCATTER:
             return [lower_scatter(group, name)]
         if group.kind is GroupKind.OPAQUE:

@@ -15,6 +15,8 @@ from graphc.ir.graph import Elementwise, Node
 from graphc.ir.loops import Apply, Expr, apply, const
 from graphc.lower.math.remainder import fmod
 from graphc.lower.math.terms import Term
+from graphc.lower.philox import word
+from graphc.ops.random import QUANTILE_DTYPES, philox_words
 
 DType = np.dtype[Any]
 
@@ -111,4 +113,6 @@ SPELLED_OUT: dict[str, Callable[..., Expr]] = {
     "relu": _relu,
     "floor_divide": _floor_divide,
     "remainder": _remainder,
+    "normal_quantile": lambda bits: Apply("normal_quantile", (bits,), QUANTILE_DTYPES[bits.dtype]),
+    **{op.scalar: word(k) for k, op in enumerate(philox_words)},
 }

@@ -1,7 +1,8 @@
 """Every operation, one definition each with all its facts."""
 
-from graphc.ops import control, conv, cumulative, dot, elementwise, index, ordering, pool, reduce, shape, state
+from graphc.ops import control, conv, cumulative, dot, elementwise, index, ordering, pool, random, reduce, shape, state
 
 __all__ = [
-    "control", "conv", "cumulative", "dot", "elementwise", "index", "ordering", "pool", "reduce", "shape", "state",
+    "control", "conv", "cumulative", "dot", "elementwise", "index", "ordering", "pool", "random", "reduce", "shape",
+    "state",
 ]  # fmt: skip

@@ -6,7 +6,18 @@ import string
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from graphc.ir.graph import Contraction, Convolution, Cumulative, Elementwise, Graph, Node, Op, Ordering, Reduction
+from graphc.ir.graph import (
+    Contraction,
+    Convolution,
+    Cumulative,
+    Elementwise,
+    Graph,
+    Node,
+    Op,
+    Ordering,
+    Random,
+    Reduction,
+)
 from graphc.ops.dot import contract
 from graphc.ops.pool import max_pool, pool_index, pool_put, pool_take
 from graphc.ops.reduce import sum as reduce_sum
@@ -38,7 +49,7 @@ POOLING = (max_pool, pool_index, pool_put, pool_take)
 
 def can_batch(node: Node) -> bool:
     """Whether `batched` knows how to compute an op for all steps at once."""
-    is_known = isinstance(node.op, Elementwise | Reduction | Contraction | Convolution | Cumulative | Ordering)
+    is_known = isinstance(node.op, Elementwise | Reduction | Contraction | Convolution | Cumulative | Ordering | Random)
     return is_known or node.op in VIEWS or node.op in POOLING
 
 
@@ -78,7 +89,7 @@ def _for_all(node: Node, inputs: list[Value], length: int) -> Node:
     if isinstance(op, Cumulative):
         operands = [stacked(v, length) for v in inputs]
         return _node(op, operands, {**attrs, "axis": attrs["axis"] + 1}, node)
-    if isinstance(op, Ordering):
+    if isinstance(op, Ordering | Random):
         return _node(op, _plain(inputs), attrs, node)
     if isinstance(op, Contraction):
         (a, b), label = _labelled(attrs["spec"], inputs)

@@ -11,12 +11,13 @@ from graphc.ir.graph import Graph, Leaf, Literal, Node, Op, Region, constant, kn
 from graphc.ir.rewrite import Each, Match, OnFire, Rule, apply_rules, into_bodies
 from graphc.ir.types import TensorType
 from graphc.ops.elementwise import iota
+from graphc.ops.random import random_bits
 from graphc.ops.shape import broadcast, embed
 
 FOLD_LIMIT = 1 << 20
 """Bytes that folding may add to the constants of a graph, beyond as much again as they were."""
 
-NEVER = (iota, broadcast, embed)
+NEVER = (iota, broadcast, embed, random_bits)
 """Ops that make a large array of little: code computes their elements where they are read."""
 
 

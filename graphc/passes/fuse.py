@@ -23,7 +23,7 @@ import heapq
 from collections.abc import Callable, Sequence
 
 from graphc.errors import InternalError
-from graphc.ir.graph import Convolution, Elementwise, Graph, Node, Opaque, Product, Reduction, Region, Scatter
+from graphc.ir.graph import Convolution, Elementwise, Graph, Node, Opaque, Random, Reduction, Region, Scatter, Tiled
 from graphc.ir.groups import Axes, Decision, Group, GroupKind
 from graphc.ir.index import source_of
 from graphc.passes.fusion.costs import is_cheap
@@ -93,7 +93,7 @@ class _Fusion(Partition):
             if not isinstance(node.op, Elementwise):
                 continue
             for source in map(source_of, node.inputs):
-                leads_here = isinstance(source.op, Product) or source in found
+                leads_here = isinstance(source.op, Tiled) or source in found
                 if leads_here and source not in self.results and len(self.readers[source]) == 1:
                     found.add(node)
         return found
@@ -130,7 +130,7 @@ class _Fusion(Partition):
         if placement is None:
             self.because(self.edges(node), ELSEWHERE)
             return None
-        if isinstance(node.op, Product):
+        if isinstance(node.op, Tiled):
             return self._join_contraction(node, draft, placement)
         if isinstance(node.op, Reduction):
             return self._join_reduction(node, draft, placement, is_stored)
@@ -275,7 +275,7 @@ class _Fusion(Partition):
 
     def _merged(self, draft: Draft, user: Draft, users: set[Draft]) -> Draft | str:
         """Return both groups as one, or why they cannot be."""
-        if any(d.hero is not None and not isinstance(d.hero.op, Product) for d in (draft, user)):
+        if any(d.hero is not None and not isinstance(d.hero.op, Tiled) for d in (draft, user)):
             return NEEDS_MEMORY
         if draft.hero is not None and user.hero is not None:
             return "two matrix products do not share loops"
@@ -458,7 +458,9 @@ def _completed(match: dict[int, int], draft: Draft, user: Draft) -> dict[int, in
 
 def _kind(draft: Draft) -> GroupKind:
     if draft.hero is not None:
-        if isinstance(draft.hero.op, Product):
+        if isinstance(draft.hero.op, Random):
+            return GroupKind.RANDOM
+        if isinstance(draft.hero.op, Tiled):
             return GroupKind.CONVOLUTION if isinstance(draft.hero.op, Convolution) else GroupKind.CONTRACTION
         if isinstance(draft.hero.op, Scatter):
             return GroupKind.SCATTER

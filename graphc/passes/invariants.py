@@ -13,10 +13,10 @@ from graphc.ir.graph import (
     Gather,
     Node,
     Opaque,
-    Product,
     Reduction,
     Region,
     Scatter,
+    Tiled,
     items,
     known_value,
     substitute,
@@ -43,7 +43,7 @@ def is_dear(node: Node) -> bool:
     """Whether to compute a value takes clearly more than to read it."""
     if isinstance(node.op, Elementwise):
         return node.op.scalar not in CHEAP
-    return isinstance(node.op, Product | Reduction | Opaque | Region)
+    return isinstance(node.op, Tiled | Reduction | Opaque | Region)
 
 
 def is_worth_taking(node: Node, *, certain: bool) -> bool:

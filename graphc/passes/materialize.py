@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from graphc.ir.graph import Graph, Node, Opaque, Product, Reduction, Region, Scatter, item
+from graphc.ir.graph import Graph, Node, Opaque, Product, Random, Reduction, Region, Scatter, item
 from graphc.ir.index import Index, flatten, is_alias, is_virtual, source_of, trace
 from graphc.ir.loops import Var
 from graphc.ir.rewrite import OnFire, with_attrs
@@ -36,7 +36,7 @@ def materialize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
         return new
 
     def visit(node: Node, inputs: tuple[Node, ...]) -> Node:
-        if isinstance(node.op, Opaque | Region):
+        if isinstance(node.op, Opaque | Random | Region):
             inputs = tuple([plain(i) if is_virtual(_in_same_order(i)) else i for i in inputs])
         elif isinstance(node.op, Product):
             inputs = tuple([i if _is_strided(i) else plain(i) for i in inputs])

@@ -28,6 +28,7 @@ NO_CASE = {
     "array": "as asarray: tests/test_concrete.py",
     "evaluate": "tests/test_concrete.py",
     "from_dlpack": "takes objects of other libraries: tests/test_concrete.py",
+    "random.Stream": "a class: tests/random/test_streams.py",
     "with_updates": "tests/test_own_updates.py",
     **dict.fromkeys(("compile", "placeholder", "variable", "no_grad"), "makes or runs graphs: every test here"),
     **dict.fromkeys(

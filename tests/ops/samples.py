@@ -402,6 +402,22 @@ ORDER = [
     search((40,), 33, "i8", False),
 ]
 
+# Random numbers.
+
+RANDOM = [
+    *[s for k in range(4) for s in elementwise(f"philox{k}", 6, "u32", (0, 2**32 - 1))],
+    *elementwise("normal_quantile", 1, "u32", (0, 2**32 - 1)),
+    Sample("normal_quantile", (Spec((130,), "u64", 0, 2**63 - 1),)),
+    *[
+        Sample("random_bits", (Spec((*keys, 2), "u32", 0, 2**32 - 1),), {"shape": shape, "dtype": DTYPES[dtype]})
+        for keys, shape, dtype in (
+            ((), (), "u32"), ((), (3,), "u64"), ((), (5, 7), "u32"), ((), (300,), "u64"), ((), (2, 3, 100), "u32"),
+            ((3,), (2,), "u32"), ((2, 2), (17,), "u64"), ((1,), (256,), "u32"), ((), (0, 3), "u32"),
+            ((0,), (4,), "u64"),
+        )
+    ],
+]  # fmt: skip
+
 # Contractions.
 
 
@@ -608,6 +624,7 @@ SAMPLES = _by_op(
     SCATTERS,
     CUMULATIVE,
     ORDER,
+    RANDOM,
     CONTRACTIONS,
     CONVOLUTIONS,
     POOLS,

@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphc import nest
-from graphc.array.control.tracing import adopted, closed_body, require_same_carry, returned
+from graphc.array.control.tracing import adopted, closed_body, counted, require_same_carry, returned
 from graphc.array.convert import as_node, differ, result_type
 from graphc.array.handle import wrap
 from graphc.errors import ArgumentError, ShapeError
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, items
-from graphc.ir.types import TensorType
+from graphc.ir.types import INT64, TensorType
 from graphc.ops import control as ops
+from graphc.ops.elementwise import iota
 
 
 @dataclass(frozen=True)
 class _Body:
-    """A traced body: its parameters, what it returned, and the structure of the part that is stacked."""
+    """A traced body: its parameters, of which the last is the number of the step, what it returned, and the structure
+    of the part that is stacked."""
 
     parameters: list[Node]
     carry: list[Node]
@@ -74,6 +76,7 @@ def loop(
 
     carry = adopted(starts, carry, new_carry, float_dtype)
     traced = _traced(name, body, carry, structure, arrays, xs_structure)
+    arrays.append(iota(shape=(steps,), axis=0, dtype=INT64))
     require_same_carry(name, places, carry, traced.carry)
 
     graph, constants = closed_body([*traced.carry, *traced.ys], traced.parameters, "scan")
@@ -126,7 +129,9 @@ def _traced(
 ) -> _Body:
     own = [ops.parameter(f"carry{k}", c.tensor_type) for k, c in enumerate(carry)]
     slices = [ops.parameter(f"x{k}", TensorType(a.dtype, a.shape[1:])) for k, a in enumerate(arrays)]
-    result = body(structure.unflatten([wrap(n) for n in own]), xs_structure.unflatten([wrap(n) for n in slices]))
+    step = ops.parameter("step", TensorType(INT64, ()))
+    with counted(step):
+        result = body(structure.unflatten([wrap(n) for n in own]), xs_structure.unflatten([wrap(n) for n in slices]))
     if not isinstance(result, tuple) or len(result) != 2:
         raise ArgumentError(f"{name}: the body must return (carry, y), got {result!r}")
     new, new_structure = nest.flatten(result[0])
@@ -134,4 +139,4 @@ def _traced(
         raise ArgumentError(f"{name}: the body must return a carry of the structure {structure}, got {new_structure}")
     ys, ys_structure = nest.flatten(result[1])
     news = [returned(name, n, c) for n, c in zip(new, own, strict=True)]
-    return _Body([*own, *slices], news, [as_node(name, y) for y in ys], ys_structure)
+    return _Body([*own, *slices, step], news, [as_node(name, y) for y in ys], ys_structure)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,32 @@ from graphc.ops.elementwise import cast, iota, size
 from graphc.ops.shape import broadcast
 
 PYTHON_NUMBERS = (bool, int, float)
+
+
+class _Loops(threading.local):
+    """The loops whose bodies this thread is tracing."""
+
+    steps: tuple[Node, ...] = ()
+
+
+_loops = _Loops()
+
+
+@contextmanager
+def counted(step: Node) -> Iterator[None]:
+    """While inside, a body is traced in which `step` is the number of the step."""
+    before = _loops.steps
+    _loops.steps = (*before, step)
+    try:
+        yield
+    finally:
+        _loops.steps = before
+
+
+def steps_around() -> tuple[Node, ...]:
+    """Return the numbers of the steps in which what is traced now would run, of the outermost loop first."""
+    return _loops.steps
+
 
 Adopt = Callable[[Sequence[Node]], Sequence[Node]]
 """What a body returns as its new carry for parameters that are like these values."""

@@ -7,13 +7,13 @@ from typing import Any
 
 from graphc import nest
 from graphc.array.control.scans import loop
-from graphc.array.control.tracing import adopted, closed_since, require_same_carry, returned
+from graphc.array.control.tracing import adopted, closed_since, counted, require_same_carry, returned
 from graphc.array.convert import as_node, cast_to, result_type
 from graphc.array.handle import wrap
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.dims import Dim, maximum
-from graphc.ir.graph import Node, births, items
-from graphc.ir.types import INT64
+from graphc.ir.graph import Node, births, items, literal, toposort
+from graphc.ir.types import INT64, TensorType
 from graphc.ops import control as ops
 from graphc.ops.control.parts import require_flag
 from graphc.ops.elementwise import add, iota
@@ -46,21 +46,27 @@ def while_loop(
         raise ArgumentError("while_loop: init must hold a value, or the test could never change")
     birth = births()
 
+    step = ops.parameter("step", TensorType(INT64, ()))
+
     def body_of(values: Sequence[Node]) -> tuple[list[Node], list[Node], Any]:
         own = [ops.parameter(f"carry{k}", v.tensor_type) for k, v in enumerate(values)]
         given = structure.unflatten([wrap(n) for n in own])
-        return own, _new_carry(body_fn(given), structure, own), given
+        with counted(step):
+            return own, _new_carry(body_fn(given), structure, own), given
 
     float_dtype = result_type(0.0)
     carry = [as_node("while_loop", s) for s in starts]
     carry = adopted(starts, carry, lambda values: body_of(values)[1], float_dtype)
     own, new, given = body_of(carry)
     require_same_carry("while_loop", nest.paths(init), carry, new)
-    test = as_node("while_loop", cond_fn(given))
+    with counted(step):
+        test = as_node("while_loop", cond_fn(given))
     require_flag("while_loop", test.tensor_type, "what cond_fn returns")
+    if step in toposort([test, *new]):
+        own, new, carry = [*own, step], [*new, step + 1], [*carry, literal(0, INT64)]
     (closed_test, closed), outside = closed_since([("test", [test]), ("body", new)], own, birth)
     found = items(ops.while_loop(closed_test, closed, carry, outside, max_steps))
-    return structure.unflatten([wrap(n) for n in found[: len(carry)]])
+    return structure.unflatten([wrap(n) for n in found[: len(starts)]])
 
 
 def _new_carry(result: Any, structure: nest.Structure, own: Sequence[Node]) -> list[Node]:

@@ -31,6 +31,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from graphc.ir.loops import Function, Var
 from graphc.ir.types import FLOAT32, FLOAT64
 from graphc.lower.math.error import erfc, erfcx, hypot
@@ -38,6 +40,7 @@ from graphc.lower.math.exponential import erf, exp, exp2, expm1, sigmoid, tanh
 from graphc.lower.math.hyperbolic import acosh, asinh, atanh, cosh, sinh
 from graphc.lower.math.inverse import acos, asin, atan, atan2
 from graphc.lower.math.logarithm import log, log1p, log2, log10, softplus
+from graphc.lower.math.normal import normal_quantile
 from graphc.lower.math.power import cbrt, nextafter, pow
 from graphc.lower.math.terms import DType, Term
 from graphc.lower.math.trigonometric import cos, sin, tan
@@ -56,7 +59,12 @@ _DEFINITIONS: dict[str, Callable[..., Term]] = {
     "log10": log10, "log1p": log1p, "softplus": softplus, "erf": erf, "pow": pow, "sin": sin, "cos": cos,
     "erfc": erfc, "erfcx": erfcx, "hypot": hypot, "tan": tan, "asin": asin, "acos": acos, "atan": atan, "atan2": atan2,
     "sinh": sinh, "cosh": cosh, "asinh": asinh, "acosh": acosh, "atanh": atanh, "cbrt": cbrt, "nextafter": nextafter,
+    "normal_quantile": normal_quantile,
 }  # fmt: skip
+
+
+_OF_BITS = {name: (np.dtype(np.uint32), np.dtype(np.uint64)) for name in ("normal_quantile",)}
+"""Functions of unsigned integers."""
 
 
 class _Functions(Mapping[tuple[str, DType], Function]):
@@ -64,7 +72,7 @@ class _Functions(Mapping[tuple[str, DType], Function]):
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, DType], Function | None] = {
-            (name, dtype): None for name in _DEFINITIONS for dtype in (FLOAT32, FLOAT64)
+            (name, dtype): None for name in _DEFINITIONS for dtype in _OF_BITS.get(name, (FLOAT32, FLOAT64))
         }
 
     def __getitem__(self, key: tuple[str, DType]) -> Function:

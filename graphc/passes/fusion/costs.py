@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from graphc.ir.graph import Contraction, Convolution, Elementwise, Gather, Node, Product, Reduction
+from graphc.ir.graph import Contraction, Convolution, Elementwise, Gather, Node, Random, Reduction, Tiled
 from graphc.ir.index import source_of
 from graphc.ir.loops import CHEAP
 from graphc.passes.fusion.legality import Draft, folds_outer_axes
@@ -20,6 +20,9 @@ ACCESS = 0.5
 
 NARROW_ACCESS = 1.0
 """The same for values that must be widened, such as the bytes of a mask."""
+
+RANDOM_CYCLES = 16.0
+"""Cycles of the rounds that one element of random bits takes, with one lane."""
 
 DOWN_COLUMNS = 1.2
 """How much longer it takes to go through an array strip by strip, down its columns, than row by row."""
@@ -89,7 +92,7 @@ class _Facts:
 
 
 def _facts(node: Node) -> _Facts:
-    is_product = isinstance(node.op, Product)
+    is_product = isinstance(node.op, Tiled)
     sources = tuple([source_of(i) for i in node.inputs])
     loads = [(s, s.tensor_type.nbytes, s.dtype.itemsize) for s in sources if not _is_free(s)]
     wide = max([node.dtype.itemsize, *[i.dtype.itemsize for i in node.inputs]])
@@ -103,7 +106,9 @@ def _is_free(source: Node) -> bool:
 
 
 def _multiply_adds(hero: Node) -> float:
-    """Return the cycles of a product with one lane: two multiply-adds are under way at a time."""
+    """Return the cycles of what is made in tiles with one lane: two multiply-adds are under way at a time."""
+    if isinstance(hero.op, Random):
+        return RANDOM_CYCLES * float(hero.tensor_type.size)
     if isinstance(hero.op, Convolution):
         return 0.5 * hero.op.multiply_adds(hero)
     assert isinstance(hero.op, Contraction)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from graphc.ir.graph import Elementwise, Gather, Node, Product, Reduction, Scatter, View, item
+from graphc.ir.graph import Elementwise, Gather, Node, Reduction, Scatter, Tiled, View, item
 from graphc.ir.groups import Axes
 from graphc.ir.index import is_alias, is_virtual, operands_met, source_of
 from graphc.ops.shape import broadcast, inverse, reshape, transpose
@@ -80,7 +80,7 @@ def start(node: Node, rank: int) -> Draft:
         draft.axes[node] = tuple(a for k, a in enumerate(domain) if k not in folded)
     else:
         draft.hero = node
-        if isinstance(node.op, Product):
+        if isinstance(node.op, Tiled):
             draft.axes[node] = _own_axes(draft, node.shape)
         if isinstance(node.op, Scatter):
             draft.axes[node] = _own_axes(draft, node.inputs[1].shape)  # the loops go over the updates

@@ -6,7 +6,7 @@ there anyway. Such a value then is in several groups, and none of them stores it
 
 from __future__ import annotations
 
-from graphc.ir.graph import Elementwise, Node, Product
+from graphc.ir.graph import Elementwise, Node, Tiled
 from graphc.ir.groups import Axes
 from graphc.ir.index import source_of
 from graphc.passes.fusion.costs import is_cheap
@@ -70,7 +70,7 @@ def _try(partition: Partition, node: Node, home: Draft, updated: set[Node]) -> N
 
 def _placement(partition: Partition, node: Node, draft: Draft, updated: set[Node]) -> Axes | None:
     """Return the axes on which a group reads a value, if it could compute it there."""
-    if draft.hero is not None and not isinstance(draft.hero.op, Product):
+    if draft.hero is not None and not isinstance(draft.hero.op, Tiled):
         return None
     found = {
         read_along(reader, operand, draft)
