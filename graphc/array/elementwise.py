@@ -11,21 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphc.array.control import while_loop
 from graphc.array.convert import (
     ArrayLike,
     align,
+    as_device,
     as_float,
     as_node,
     cast_to,
+    common_shape,
     operands,
     pair,
     promote_floats,
+    spread_to,
 )
 from graphc.array.handle import wrap
 from graphc.errors import ArgumentError, DTypeError
-from graphc.ir.graph import Elementwise, Node, known_value
+from graphc.ir.graph import Elementwise, Node, known_value, literal
+from graphc.ir.types import INT64
 from graphc.ops import elementwise as ops
 from graphc.ops.compositions import log_add_exp
+from graphc.ops.reduce import any_
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -115,8 +121,8 @@ def divide(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
 def pow(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     """Raise to a power.
 
-    Floats follow C's pow. An integer power of integers wraps and needs an exponent that is known while building and is
-    not negative.
+    Floats follow C's pow. An integer power of integers wraps; its exponent must not be negative, which is an
+    ArgumentError where it is known while building, else an OutOfBoundsError when the graph runs.
 
     >>> gx.pow(gx.placeholder((3,), name="x"), 0.5)
     <Tensor f32[3] = pow(x, 0.5)>
@@ -125,13 +131,36 @@ def pow(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     if a.dtype.kind == "f":
         return wrap(ops.pow(a, b))
     if a.dtype.kind == "b":
-        a = cast_to(a, INT8)
-    exponent = known_value(b)
-    if exponent is None or exponent.ndim:
-        raise DTypeError(f"pow: an integer power needs an int exponent, got {a.type} and {b.type}; use astype on one")
-    if exponent < 0:
-        raise ArgumentError(f"pow: an integer to a negative integer power is no integer, got exponent {exponent}")
-    return wrap(_integer_power(a, int(exponent)))
+        a, b = cast_to(a, INT8), cast_to(b, INT8)
+    exponent = known_value(as_node("pow", x2))
+    if exponent is not None and (exponent < 0).any():
+        raise ArgumentError(f"pow: an integer to a negative integer power is no integer, got exponent {exponent.min()}")
+    if exponent is not None and not exponent.ndim:
+        return wrap(_integer_power(a, int(exponent)))
+    return wrap(_integer_powers(a, b))
+
+
+def _integer_powers(x: Node, exponent: Node) -> Node:
+    """Square and multiply as often as the largest exponent has bits, by whether each has the bit."""
+    shape = common_shape("pow", (x, exponent))
+    if exponent.dtype.kind == "i":
+        checked = ops.check_index(cast_to(exponent, INT64), size=int(np.iinfo(np.int64).max), wrap=False)
+        exponent = cast_to(checked, exponent.dtype)
+    one = literal(1, x.dtype)
+
+    def step(carry: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        power, square, rest = (c.node for c in carry)
+        has_bit = ops.eq(ops.bitwise_and(rest, one), one)
+        return wrap(ops.where(has_bit, power * square, power)), wrap(square * square), wrap(ops.right_shift(rest, one))
+
+    def is_left(carry: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        rest = carry[2].node
+        left = ops.ne(rest, literal(0, rest.dtype))
+        return wrap(any_(left, axis=tuple(range(left.ndim))) if left.ndim else left)
+
+    start = [wrap(spread_to(n, shape)) for n in (one, x, exponent)]
+    found: Tensor = while_loop(is_left, step, tuple(start))[0]
+    return found.node
 
 
 def _integer_power(x: Node, exponent: int) -> Node:
@@ -592,7 +621,7 @@ def atanh(x: ArrayLike, /) -> Tensor:
 # Conversion and gradients.
 
 
-def astype(x: ArrayLike, dtype: Any, /, *, copy: bool = True) -> Tensor:
+def astype(x: ArrayLike, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Tensor:
     """Return x as another dtype: floats to integers toward zero, anything to bool by != 0.
 
     `copy` is there for the array API standard; a Tensor is immutable and never copied. The cotangent of a float is cast
@@ -601,6 +630,7 @@ def astype(x: ArrayLike, dtype: Any, /, *, copy: bool = True) -> Tensor:
     >>> gx.astype(gx.placeholder((3,), name="x"), "float64").dtype
     dtype('float64')
     """
+    as_device("astype", device)
     return wrap(as_node("astype", x, dtype))
 
 

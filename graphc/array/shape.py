@@ -20,12 +20,14 @@ from graphc.array.convert import (
     spread_to,
 )
 from graphc.array.handle import wrap
+from graphc.array.values import value_of
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
-from graphc.ir.graph import Node
-from graphc.ir.types import Shape, as_shape
+from graphc.ir.graph import Node, literal
+from graphc.ir.types import INT64, Shape, as_shape
 from graphc.ops import shape as ops
+from graphc.ops.index import gather
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -312,21 +314,25 @@ def tile(x: ArrayLike, repetitions: int | Sequence[int], /) -> Tensor:
     return wrap(_reshaped("tile", spread, tuple(r * n for r, n in zip(times, sizes, strict=True))))
 
 
-def repeat(x: ArrayLike, repeats: int, /, axis: int | None = None) -> Tensor:
-    """Repeat each element `repeats` times along an axis, or of the flattened x.
+def repeat(x: ArrayLike, repeats: ArrayLike, /, axis: int | None = None) -> Tensor:
+    """Repeat each element along an axis, or of the flattened x, `repeats` times: one number, or one for each element.
+
+    Numbers of their own for elements must be known while building.
 
     >>> gx.repeat(gx.placeholder((3, 2), name="x"), 4, axis=0).shape
     (12, 2)
     """
     node = as_node("repeat", x)
-    if not isinstance(repeats, int | np.integer):
-        raise ArgumentError(f"repeat: repeats must be one int, a count for each element comes later, got {repeats!r}")
-    times = count("repeat", "repeats", repeats)
     if axis is None:
         node, place = _reshaped("repeat", node, (node.tensor_type.size,)), 0
     else:
         place = axis_index("repeat", axis, node.ndim)
-    shape = node.shape
+    counts = _known_counts(repeats, node.shape[place])
+    if counts.ndim:
+        sources = literal(np.repeat(np.arange(counts.size), counts), INT64)
+        found = gather(node, sources, axes=(place,), wrap=False)
+        return wrap(moved("repeat", found, 0, place))
+    times, shape = int(counts), node.shape
     spread = ops.broadcast(
         node,
         shape=(*shape[: place + 1], times, *shape[place + 1 :]),
@@ -335,16 +341,33 @@ def repeat(x: ArrayLike, repeats: int, /, axis: int | None = None) -> Tensor:
     return wrap(_reshaped("repeat", spread, (*shape[:place], shape[place] * times, *shape[place + 1 :])))
 
 
+def _known_counts(repeats: ArrayLike, extent: Size) -> np.ndarray[Any, Any]:
+    """Return how often elements repeat: one number of rank 0, or one for each of them."""
+    node = as_node("repeat", repeats)
+    if node.dtype.kind not in "iu" or node.ndim > 1:
+        raise ArgumentError(f"repeat: repeats must be an int or a vector of ints, got {node.type}")
+    counts = value_of("repeat", node, "how long the result is must be known while building")
+    if (counts < 0).any():
+        raise ArgumentError(f"repeat: repeats must be at least 0, got {counts.min()}")
+    if counts.size == 1:
+        return counts.reshape(())
+    if differ(counts.size, extent):
+        raise ShapeError(f"repeat: repeats must be one number or {extent}, one for each element, got {counts.size}")
+    return counts
+
+
 # Joining and taking apart.
 
 
-def concat(arrays: Sequence[ArrayLike], /, axis: int | None = 0) -> Tensor:
-    """Join arrays one after the other along an axis; None joins the flattened arrays. Dtypes promote.
+def concat(arrays: Sequence[ArrayLike], /, axis: int | None = 0, *, dtype: Any = None) -> Tensor:
+    """Join arrays one after the other along an axis; None joins the flattened arrays.
+
+    Dtypes promote, or become `dtype`.
 
     >>> gx.concat([gx.placeholder(("n", 3)), gx.placeholder((2, 3))]).shape
     (n + 2, 3)
     """
-    nodes = _sequence("concat", arrays)
+    nodes = _sequence("concat", arrays, dtype)
     if axis is None:
         nodes, axis = [_reshaped("concat", n, (n.tensor_type.size,)) for n in nodes], 0
     place = axis_index("concat", axis, nodes[0].ndim)
@@ -352,23 +375,23 @@ def concat(arrays: Sequence[ArrayLike], /, axis: int | None = 0) -> Tensor:
     return wrap(ops.concat(*nodes, axis=place) if len(nodes) > 1 else nodes[0])
 
 
-def stack(arrays: Sequence[ArrayLike], /, axis: int = 0) -> Tensor:
-    """Join arrays of one shape along a new axis. Dtypes promote.
+def stack(arrays: Sequence[ArrayLike], /, axis: int = 0, *, dtype: Any = None) -> Tensor:
+    """Join arrays of one shape along a new axis. Dtypes promote, or become `dtype`.
 
     >>> gx.stack([gx.placeholder((3,)), gx.placeholder((3,))], axis=1).shape
     (3, 2)
     """
-    nodes = _sequence("stack", arrays)
+    nodes = _sequence("stack", arrays, dtype)
     _require_alike("stack", nodes)
     place = axis_index("stack", axis, nodes[0].ndim + 1)
     rows = [ops.reshape(n, shape=(*n.shape[:place], 1, *n.shape[place:])) for n in nodes]
     return wrap(ops.concat(*rows, axis=place) if len(rows) > 1 else rows[0])
 
 
-def _sequence(name: str, arrays: Any) -> list[Node]:
+def _sequence(name: str, arrays: Any, dtype: Any) -> list[Node]:
     if not isinstance(arrays, list | tuple) or not arrays:
         raise ArgumentError(f"{name}: takes a list or tuple of at least one array, got {arrays!r}")
-    return promote(name, arrays)
+    return promote(name, arrays) if dtype is None else [as_node(name, a, dtype) for a in arrays]
 
 
 def _require_alike(name: str, nodes: list[Node], but: int | None = None) -> None:
@@ -408,7 +431,7 @@ def split(x: ArrayLike, sections: int | Sequence[int], /, axis: int = 0) -> list
     extent = node.shape[place]
     if not isinstance(extent, int):
         raise ShapeError(f"split: axis {place} of {node.type} must have a known size; slice x instead")
-    if isinstance(sections, Sequence):
+    if isinstance(sections, Sequence | np.ndarray) and np.ndim(sections) == 1:
         cuts = [slice(None, count("split", "a place", s, -(2**62))).indices(extent)[1] for s in sections]
     else:
         number = count("split", "the number of parts", sections, 1)
