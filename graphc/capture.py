@@ -12,7 +12,7 @@ import numpy as np
 from graphc.array.convert import asarray
 from graphc.array.handle import wrap
 from graphc.array.state import update_nodes
-from graphc.errors import ArgumentError, GraphcError, ShapeError, located_at
+from graphc.errors import ArgumentError, GraphcError, ShapeError, located_at, shown
 from graphc.ir.dims import Dim, symbols_of
 from graphc.ir.found import found_sizes
 from graphc.ir.graph import Graph, Node, bind_sizes, placeholder, toposort, variable
@@ -45,6 +45,9 @@ def capture(
     nodes = _input_nodes(inputs)
     leaves, structure = flatten(outputs)
     results = tuple(_output_node(leaf, path) for leaf, path in zip(leaves, paths(outputs), strict=True))
+    for what, given in (("updates", updates), ("givens", givens)):
+        if given is not None and not isinstance(given, Mapping):
+            raise ArgumentError(f"compile: {what} must be a dict, got {shown(given)}")
     pairs = tuple(update_nodes("compile", v, value) for v, value in (updates or {}).items())
     graph = Graph(nodes, results, pairs, re.sub(r"\W", "_", name) if name else "graph")
     found = found_sizes(graph.nodes)
@@ -75,12 +78,12 @@ def called(node: Node) -> str:
 
 def _input_nodes(inputs: Sequence[Tensor]) -> tuple[Node, ...]:
     if isinstance(inputs, Tensor) or not isinstance(inputs, list | tuple):
-        raise ArgumentError(f"compile: inputs must be a list of placeholders, got {inputs!r}")
+        raise ArgumentError(f"compile: inputs must be a list of placeholders, got {shown(inputs)}")
     nodes: dict[str, Node] = {}
     for k, tensor in enumerate(inputs):
         if not isinstance(tensor, Tensor) or tensor.node.op is not placeholder:
             hint = "; a variable is state, not an input" if isinstance(tensor, Variable) else ""
-            raise ArgumentError(f"compile: input {k} must be a placeholder, got {tensor!r}{hint}")
+            raise ArgumentError(f"compile: input {k} must be a placeholder, got {shown(tensor)}{hint}")
         name = tensor.node.attrs["name"]
         if name in nodes:
             what = "is listed twice" if nodes[name] is tensor.node else "has the name of another input"
@@ -100,7 +103,7 @@ def _replaced(graph: Graph, givens: Mapping[Tensor, Any]) -> Graph:
     new: dict[Node, Node] = {}
     for tensor, value in givens.items():
         if not isinstance(tensor, Tensor):
-            raise ArgumentError(f"compile: givens maps Tensors to replacements, got the key {tensor!r}")
+            raise ArgumentError(f"compile: givens maps Tensors to replacements, got the key {shown(tensor)}")
         node = asarray(value, dtype=None if isinstance(value, Tensor | np.ndarray) else tensor.dtype).node
         if node.type != tensor.node.type:
             raise ShapeError(f"compile: the replacement of {tensor!r} must be {tensor.node.type}, got {node.type}")

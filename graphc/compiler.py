@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from graphc.array.convert import choice
 from graphc.capture import bound, called, capture
 from graphc.codegen.callable import SYMBOL, emit_caller, symbols
 from graphc.codegen.environment import can_flush
@@ -50,7 +51,7 @@ from graphc.runtime.inputs import InputSpec
 from graphc.runtime.native import NativeRunner, Signature
 from graphc.runtime.pool import POOL
 from graphc.runtime.staged import Codes, Result, StagedRunner
-from graphc.runtime.state import Cell, aligned_empty, holding, share_lock
+from graphc.runtime.state import Cell, aligned_empty, holding, require_memory, share_lock
 from graphc.target import host
 from graphc.tensor import Tensor, Variable
 
@@ -83,8 +84,7 @@ def compile(
     [0.0, 3.0, 10.0]
     """
     options = checked_options(options)
-    if backend not in ("llvm", "eager"):
-        raise ArgumentError(f"compile: backend must be 'llvm' or 'eager', got {backend!r}")
+    choice("compile", "backend", backend, ("llvm", "eager"))
     if options.flush_denormals and backend == "llvm" and not can_flush(host()):
         raise ArgumentError(f"compile: flush_denormals is for x86-64 and AArch64, this machine is {host().triple}")
     captured = capture(inputs, outputs, updates, givens, name)
@@ -159,6 +159,7 @@ def _code(prepared: Graph, groups: Sequence[Group], options: Options, journal: J
     with journal.timed("lower"):
         lowered = lower(prepared, groups, host(), options.threads)
     program = lowered.program
+    require_memory(program.name, program.arena_bytes + sum([t.nbytes for t in program.outputs]))
     flush = options.flush_denormals and not options.verify
 
     def emit() -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import reprlib
 import sys
 import threading
 from collections.abc import Iterator
@@ -72,6 +73,26 @@ def located_at(location: Location | None) -> Iterator[None]:
         yield
     finally:
         _override.location = previous
+
+
+class _Shown(reprlib.Repr):
+    """Short texts of any value: of a sequence its first items, of nests the first levels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother, self.maxlong = 4, 200, 200, 60
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 8
+
+
+_shown = _Shown()
+
+
+def shown(value: object) -> str:
+    """Return a value as text for a message, short whatever it is: nests may be deep or hold themselves."""
+    try:
+        return _shown.repr(value)
+    except Exception:  # noqa: BLE001 - whatever the user's object raises, the message must be written
+        return f"<{type(value).__name__}>"
 
 
 class GraphcError(Exception):

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphc.capture import called
 from graphc.eager import evaluate
-from graphc.errors import NaNError
+from graphc.errors import NaNError, ShapeError
 from graphc.ir.graph import Graph, Node
 from graphc.options import Options
 from graphc.runtime.state import Cell, holding
@@ -36,7 +36,10 @@ class EagerRunner:
         graph = self._graph
         with holding(self._cells):
             before = {v: c.array.copy() for v, c in zip(self._variables, self._cells, strict=True)}
-            results = evaluate(graph, arrays, before)
+            try:
+                results = evaluate(graph, arrays, before)
+            except MemoryError:
+                raise ShapeError(f"{graph.name}: needs more memory than this machine has") from None
             if self._guard is not None:
                 return self._guard(arrays, results)
             for (variable, _), value in zip(graph.updates, results[len(graph.outputs) :], strict=True):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,11 @@ def flatten(nest: Any) -> tuple[list[Any], Structure]:
     return leaves, _flatten(nest, leaves)
 
 
-def _flatten(nest: Any, leaves: list[Any]) -> Structure:
+MOST_LEVELS = 100
+"""Levels of a nest; one of more, most likely, holds itself."""
+
+
+def _flatten(nest: Any, leaves: list[Any], level: int = 0) -> Structure:
     make = type(nest)
     if nest is None:
         return Structure(make)
@@ -94,9 +98,11 @@ def _flatten(nest: Any, leaves: list[Any]) -> Structure:
     if parts is None:
         leaves.append(nest)
         return LEAF
+    if level == MOST_LEVELS:
+        raise ArgumentError(f"a nest may be {MOST_LEVELS} levels deep, got {shown(nest)}, which holds more")
     keys = tuple(k for k, _ in parts)
     order = tuple(nest) if isinstance(nest, dict) else ()
-    return Structure(make, keys, tuple(_flatten(v, leaves) for _, v in parts), order)
+    return Structure(make, keys, tuple(_flatten(v, leaves, level + 1) for _, v in parts), order)
 
 
 def _parts(nest: Any) -> list[tuple[Any, Any]] | None:

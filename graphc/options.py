@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, shown
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Options:
 def checked_threads(what: str, count: int | None) -> int | None:
     """Return a number of threads, or None for as many as the process may use. Raises ArgumentError."""
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-        raise ArgumentError(f"{what} must be a positive int or None, got {count!r}")
+        raise ArgumentError(f"{what} must be a positive int or None, got {shown(count)}")
     return count
 
 
@@ -56,7 +56,7 @@ def checked_options(options: Options | None) -> Options:
     if options is None:
         options = Options()
     if not isinstance(options, Options):
-        raise ArgumentError(f"compile: options must be a gx.Options, got {options!r}")
+        raise ArgumentError(f"compile: options must be a gx.Options, got {shown(options)}")
     return replace(options, verify=True) if is_set("GRAPHC_VERIFY") else options
 
 

@@ -13,7 +13,7 @@ from graphc.array import cumulative, dot, elementwise, index, logic, ordering, r
 from graphc.array.convert import ArrayLike, as_device, as_node
 from graphc.array.handle import Handle, handles, wrap
 from graphc.array.shape import Axes
-from graphc.errors import ArgumentError, DTypeError, ShapeError, SymbolicValueError
+from graphc.errors import ArgumentError, DTypeError, ShapeError, SymbolicValueError, shown
 from graphc.ir import graph
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, known_value
@@ -300,7 +300,7 @@ class Tensor(Handle):
 
     def transpose(self, *axes: Any) -> Tensor:
         """Return `gx.transpose` of it; the axes may be one tuple or several arguments."""
-        return shape.transpose(self, None if axes in ((), (None,)) else _one_sequence(axes))
+        return shape.transpose(self, None if not axes or axes[0] is None else _one_sequence(axes))
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """Return `gx.swapaxes` of it."""
@@ -389,9 +389,10 @@ class Tensor(Handle):
     def __iter__(self) -> Iterator[Tensor]:
         if not self.ndim:
             raise ShapeError(f"iter: takes rank 1 or more, got {self.node.type}")
-        if isinstance(self.shape[0], Dim):
+        length = self.shape[0]
+        if isinstance(length, Dim):
             raise _symbolic("iter", self, "use gx.scan for steps along an axis of unknown size")
-        return iter([self[k] for k in range(self.shape[0])])
+        return (self[k] for k in range(length))
 
     def __contains__(self, value: Any) -> bool:
         return bool(values.value_of("in", reduce.any(logic.equal(self, value)).node, "use gx.any(x == value)"))
@@ -556,7 +557,7 @@ def placeholder(shape: Any, dtype: Any = "float32", name: str | None = None) -> 
 
 def _checked_name(what: str, given: Any, name: Any) -> str:
     if not isinstance(name, str) or not name.isidentifier():
-        raise ArgumentError(f"{what}: name must be a Python identifier, got {given!r}")
+        raise ArgumentError(f"{what}: name must be a Python identifier, got {shown(given)}")
     return name
 
 

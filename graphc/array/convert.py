@@ -12,12 +12,13 @@ import numpy as np
 
 from graphc.array.handle import Handle, wrap
 from graphc.array.values import value_of
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, GraphcError, ShapeError, shown
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, known_value, literal
-from graphc.ir.types import BOOL, FLOAT32, FLOAT64, INT64, Shape, as_dtype
+from graphc.ir.types import BOOL, FLOAT32, FLOAT64, INT64, MOST_AXES, Shape, as_dtype
 from graphc.ops.elementwise import cast, ne, size
 from graphc.ops.shape import broadcast, concat, reshape
+from graphc.runtime.state import require_memory
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -111,7 +112,7 @@ def as_node(name: str, value: Any, dtype: Any = None) -> Node:
         return cast_to(size(value=value), wanted or INT64)
     if type(value) in _TAKES:
         return scalar(name, value, wanted or as_dtype(np.min_scalar_type(value) if _is_huge(value) else type(value)))
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and _has_symbols(value):
+    if isinstance(value, list | tuple) and _has_symbols(name, value):
         return _stacked(name, value, wanted)
     return _literal(name, value, wanted)
 
@@ -120,10 +121,12 @@ def _is_huge(value: Any) -> bool:
     return type(value) is int and not -(2**63) <= value < 2**63
 
 
-def _has_symbols(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(_has_symbols(v) for v in value)
-    return isinstance(value, Handle | Dim)
+def _has_symbols(name: str, value: Any, depth: int = 0) -> bool:
+    if not isinstance(value, list | tuple):
+        return isinstance(value, Handle | Dim)
+    if depth == MOST_AXES:
+        raise ArgumentError(f"{name}: sequences may stand in each other {MOST_AXES} deep, got {shown(value)}")
+    return any(_has_symbols(name, v, depth + 1) for v in value)
 
 
 def _stacked(name: str, values: Sequence[Any], dtype: DType | None) -> Node:
@@ -141,10 +144,11 @@ def _literal(name: str, value: Any, dtype: DType | None) -> Node:
         raise ArgumentError(f"{name}: takes tensors, arrays, numbers and sequences of them, got {_described(value)}")
     try:
         array = np.from_dlpack(value) if _exports_dlpack_only(value) else np.asarray(value)
-    except (ValueError, TypeError, BufferError, RuntimeError) as error:
+    except Exception as error:  # noqa: BLE001 - an object of the user's may raise anything here
         raise ArgumentError(f"{name}: {_described(value)} is not an array: {error}") from None
     if array.dtype.kind in "USO":
         raise ArgumentError(f"{name}: takes tensors, arrays, numbers and sequences of them, got {_described(value)}")
+    require_memory(name, array.nbytes)
     given = as_dtype(array.dtype)
     return literal(array, given if dtype is None else _castable(name, array, dtype))
 
@@ -172,7 +176,7 @@ def _castable(name: str, array: np.ndarray[Any, Any], dtype: DType) -> DType:
 
 
 def _described(value: Any) -> str:
-    text = repr(value)
+    text = shown(value)
     return f"{text if len(text) <= 40 else text[:37] + '...'} ({type(value).__name__})"
 
 
@@ -227,7 +231,7 @@ def result_type(*values: Any) -> DType:
 def _dtype_of(value: Any) -> DType:
     if isinstance(value, Handle):
         return value.node.dtype
-    return as_dtype(value if isinstance(value, str | type | np.dtype) else np.asarray(value).dtype)
+    return as_dtype(value) if isinstance(value, str | type | np.dtype) else as_node("result_type", value).dtype
 
 
 def promote(name: str, values: Sequence[Any], least: DType | None = None) -> list[Node]:
@@ -349,6 +353,38 @@ def _spread(node: Node, shape: Shape, keep_scalar: bool) -> Node:
 # Arguments.
 
 
+def _int(value: Any) -> int | None:
+    """Return a value that is an int of Python's or NumPy's; None for anything else."""
+    try:
+        return operator.index(value)
+    except GraphcError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever an object of the user's raises, it is no int
+        return None
+
+
+def choice(name: str, what: str, value: Any, options: Sequence[str]) -> Any:
+    """Return an argument that is one of several words."""
+    if not isinstance(value, str) or value not in options:
+        words = ", ".join(map(repr, options[:-1])) + f" or {options[-1]!r}" if options[1:] else repr(options[0])
+        raise ArgumentError(f"{name}: {what} must be {words}, got {shown(value)}")
+    return value
+
+
+def flag(name: str, what: str, value: Any) -> bool:
+    """Return an argument that is True or False, or a number that stands for them."""
+    if not isinstance(value, bool | int | np.bool_):
+        raise ArgumentError(f"{name}: {what} must be True or False, got {_described(value)}")
+    return bool(value)
+
+
+def function(name: str, what: str, value: Any) -> Any:
+    """Return an argument that can be called."""
+    if not callable(value):
+        raise ArgumentError(f"{name}: {what} must be a function, got {_described(value)}")
+    return value
+
+
 def as_device(name: str, device: Any) -> str:
     """Return the device that an argument names: there is one, "cpu", which None means too."""
     if device is None or (isinstance(device, str) and device == "cpu"):
@@ -358,10 +394,9 @@ def as_device(name: str, device: Any) -> str:
 
 def axis_index(name: str, axis: Any, ndim: int) -> int:
     """Return an axis counted from the front."""
-    try:
-        index = operator.index(axis)
-    except TypeError:
-        raise ArgumentError(f"{name}: an axis is an int, got {_described(axis)}") from None
+    index = _int(axis)
+    if index is None:
+        raise ArgumentError(f"{name}: an axis is an int, got {_described(axis)}")
     if not -ndim <= index < ndim:
         where = f"in [{-ndim}, {ndim})" if ndim else "absent for rank 0"
         raise ArgumentError(f"{name}: axis must be {where}, got {index}")
@@ -381,10 +416,9 @@ def axis_indices(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
 
 def count(name: str, what: str, value: Any, least: int = 0) -> int:
     """Return an argument that is a Python int of at least `least`."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise ArgumentError(f"{name}: {what} must be an int, got {_described(value)}") from None
+    number = _int(value)
+    if number is None:
+        raise ArgumentError(f"{name}: {what} must be an int, got {_described(value)}")
     if number < least:
         raise ArgumentError(f"{name}: {what} must be at least {least}, got {number}")
     return number

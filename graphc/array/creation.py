@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_device, as_node, axis_index, cast_to, promote, scalar, spread_to
+from graphc.array.convert import ArrayLike, as_device, as_node, axis_index, cast_to, choice, promote, scalar, spread_to
 from graphc.array.handle import wrap
 from graphc.array.shape import repeated_to, shape_of
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node
 from graphc.ir.types import FLOAT64, INT64, as_dtype
@@ -153,7 +153,7 @@ def arange(
     first, last = (0, start) if stop is None else (start, stop)
     for number in (first, last, step):
         if not isinstance(number, Dim | int | float | np.integer | np.floating):
-            raise ArgumentError(f"arange: takes known numbers and sizes, got {number!r}")
+            raise ArgumentError(f"arange: takes known numbers and sizes, got {shown(number)}")
         if not isinstance(number, Dim) and not math.isfinite(number):
             raise ArgumentError(f"arange: takes finite numbers, got {number}")
     if isinstance(step, int | float | np.number) and step == 0:
@@ -178,8 +178,7 @@ def meshgrid(*arrays: ArrayLike, indexing: str = "xy") -> list[Tensor]:
     >>> [t.shape for t in gx.meshgrid(gx.placeholder((3,)), gx.placeholder((4,)), indexing="ij")]
     [(3, 4), (3, 4)]
     """
-    if indexing not in ("xy", "ij"):
-        raise ArgumentError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
+    choice("meshgrid", "indexing", indexing, ("xy", "ij"))
     nodes = [as_node("meshgrid", a) for a in arrays]
     for n in nodes:
         if n.ndim != 1:
@@ -203,7 +202,7 @@ def one_hot(x: ArrayLike, num_classes: int, *, dtype: Any = "float32", axis: int
     if node.dtype.kind not in "iu":
         raise DTypeError(f"one_hot: takes integers, got {node.type}")
     if isinstance(num_classes, bool) or not isinstance(num_classes, int | np.integer | Dim):
-        raise ArgumentError(f"one_hot: num_classes must be an int, got {num_classes!r}")
+        raise ArgumentError(f"one_hot: num_classes must be an int, got {shown(num_classes)}")
     place = axis_index("one_hot", axis, node.ndim + 1)
     return wrap(cast_to(matches(node, num_classes, place), as_dtype(dtype)))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_float, as_node, axis_index, cast_to
+from graphc.array.convert import ArrayLike, as_float, as_node, axis_index, cast_to, flag
 from graphc.array.handle import wrap
 from graphc.array.reduce import summed_dtype
 from graphc.errors import ArgumentError
@@ -55,7 +55,8 @@ def cumulative_sum(
     >>> gx.cumulative_sum(gx.placeholder((3, 4), name="x"), axis=1, include_initial=True).shape
     (3, 5)
     """
-    return _standard(ops.cumsum, "cumulative_sum", x, axis, dtype, 0 if include_initial else None)
+    initial = 0 if flag("cumulative_sum", "include_initial", include_initial) else None
+    return _standard(ops.cumsum, "cumulative_sum", x, axis, dtype, initial)
 
 
 def cumulative_prod(
@@ -69,7 +70,8 @@ def cumulative_prod(
     >>> gx.cumulative_prod(gx.placeholder((3, 4), name="x"), axis=1)
     <Tensor f32[3, 4] = cumprod(x)>
     """
-    return _standard(ops.cumprod, "cumulative_prod", x, axis, dtype, 1 if include_initial else None)
+    initial = 1 if flag("cumulative_prod", "include_initial", include_initial) else None
+    return _standard(ops.cumprod, "cumulative_prod", x, axis, dtype, initial)
 
 
 def cumsum(x: ArrayLike, /, axis: int | None = None, dtype: Any = None) -> Tensor:

@@ -6,9 +6,9 @@ import string
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from graphc.array.convert import ArrayLike, axis_index, axis_indices, count, differ, promote
+from graphc.array.convert import ArrayLike, axis_index, axis_indices, count, differ, listed, promote
 from graphc.array.handle import wrap
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir.graph import Node, literal
 from graphc.ir.types import INT64
 from graphc.ops.dot import contract
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from graphc.tensor import Tensor
 
 _BATCH = string.ascii_uppercase
+_MOST_AXES = 24
+"""Of one operand, so that each axis of two has a letter."""
 
 
 def _numbers(name: str, values: Sequence[ArrayLike]) -> list[Node]:
     nodes = promote(name, values)
     if nodes[0].dtype.kind == "b":
         raise DTypeError(f"{name}: takes numbers, got {nodes[0].type}; use astype to count")
+    if any(n.ndim > _MOST_AXES for n in nodes):
+        raise ShapeError(f"{name}: an operand has at most {_MOST_AXES} axes, got {listed(nodes)}")
     return nodes
 
 
@@ -163,6 +167,8 @@ def tensordot(
         if number > min(a.ndim, b.ndim):
             raise ArgumentError(f"tensordot: axes must be at most the rank of {a.type} and {b.type}, got {axes}")
         axes_a, axes_b = tuple(range(a.ndim - number, a.ndim)), tuple(range(number))
+    elif not isinstance(axes, list | tuple) or len(axes) != 2:
+        raise ArgumentError(f"tensordot: axes must be an int, or a pair of ints or sequences, got {shown(axes)}")
     else:
         axes_a, axes_b = axis_indices("tensordot", axes[0], a.ndim), axis_indices("tensordot", axes[1], b.ndim)
     if len(axes_a) != len(axes_b):
@@ -199,6 +205,8 @@ def einsum(subscripts: str, /, *operands: ArrayLike) -> Tensor:
 
 def _parsed(subscripts: str, nodes: list[Node]) -> tuple[list[str], str]:
     """Return the labels of every operand and of the result, '...' replaced by upper-case letters of its own."""
+    if not isinstance(subscripts, str):
+        raise ArgumentError(f"einsum: the first argument names the axes, as 'ij,jk->ik', got {shown(subscripts)}")
     text = subscripts.replace(" ", "")
     before, arrow, after = text.partition("->")
     parts = before.split(",")

@@ -20,6 +20,7 @@ from graphc.array.convert import (
     as_node,
     cast_to,
     common_shape,
+    count,
     operands,
     pair,
     promote_floats,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from graphc.tensor import Tensor
 
 INT8 = np.dtype("int8")
+
+MOST_DECIMALS = 308
+"""Powers of ten that float64 holds."""
 
 
 def _binary(op: Elementwise, of_bools: Elementwise | None, name: str, x: ArrayLike, y: ArrayLike) -> Tensor:
@@ -353,10 +357,27 @@ def round(x: ArrayLike, /, decimals: int = 0) -> Tensor:
     <Tensor f32[3] = rint(x)>
     """
     node = as_node("round", x)
-    if node.dtype.kind != "f" or decimals == 0:
+    places = count("round", "decimals", decimals, least=-MOST_DECIMALS)
+    if (places > 0 and node.dtype.kind != "f") or not places:
         return _rounding(ops.rint, "round", x)
-    scale = float(10 ** builtins.abs(decimals))
-    return wrap(ops.rint(node * scale) / scale if decimals > 0 else ops.rint(node / scale) * scale)
+    if node.dtype.kind != "f":
+        return wrap(_rounded_integers(node, 10**-places))
+    scale = float(10 ** min(builtins.abs(places), MOST_DECIMALS))
+    if builtins.abs(places) > MOST_DECIMALS or scale > np.finfo(node.dtype).max:
+        raise ArgumentError(f"round: 10**{builtins.abs(places)} is beyond {node.dtype.name}")
+    return wrap(ops.rint(node * scale) / scale if places > 0 else ops.rint(node / scale) * scale)
+
+
+def _rounded_integers(node: Node, unit: int) -> Node:
+    """Return the nearest multiples of `unit`, halves to the even one."""
+    if unit > np.iinfo(node.dtype).max:
+        return node * literal(0, node.dtype)
+    whole, one = literal(unit, node.dtype), literal(1, node.dtype)
+    multiple = ops.floor_divide(node, whole)
+    rest = node - multiple * whole
+    odd = ops.eq(ops.bitwise_and(multiple, one), one)
+    up = ops.bitwise_or(ops.gt(rest, whole - rest), ops.bitwise_and(ops.eq(rest, whole - rest), odd))
+    return ops.where(up, multiple + one, multiple) * whole
 
 
 # Roots, exponentials and logarithms.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_node, axis_index, count, differ, listed, promote
+from graphc.array.convert import ArrayLike, as_node, axis_index, choice, count, differ, listed, promote
 from graphc.array.gathering import take_along_axis
 from graphc.array.handle import wrap
 from graphc.errors import ArgumentError, ShapeError
@@ -91,8 +91,7 @@ def searchsorted(x1: ArrayLike, x2: ArrayLike, /, side: str = "left", sorter: Ar
     >>> gx.searchsorted(gx.asarray([1.0, 2.0, 3.0]), gx.placeholder((5,), "float64", name="x")).dtype
     dtype('int64')
     """
-    if side not in ("left", "right"):
-        raise ArgumentError(f"searchsorted: side must be 'left' or 'right', got {side!r}")
+    choice("searchsorted", "side", side, ("left", "right"))
     table, values = promote("searchsorted", (x1, x2))
     if table.ndim != 1:
         raise ShapeError(f"searchsorted: x1 must have one axis, got {table.type}")

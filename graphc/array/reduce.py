@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_float, as_node, axis_index, axis_indices, cast_to, spread_to
+from graphc.array.convert import ArrayLike, as_float, as_node, axis_index, axis_indices, cast_to, flag, spread_to
 from graphc.array.handle import wrap
 from graphc.array.shape import repeated_to
 from graphc.errors import ArgumentError, DTypeError, ShapeError
@@ -32,6 +32,7 @@ Axis = int | Sequence[int] | None
 
 
 def _reduced(op: Reduction, name: str, node: Node, axis: Axis, keepdims: bool) -> Node:
+    flag(name, "keepdims", keepdims)
     axes = tuple(sorted(axis_indices(name, axis, node.ndim)))
     if op.init(node.dtype) is None:
         require_elements(name, node, axes)

@@ -21,11 +21,11 @@ from graphc.array.convert import (
 )
 from graphc.array.handle import wrap
 from graphc.array.values import value_of
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, literal
-from graphc.ir.types import INT64, Shape, as_shape
+from graphc.ir.types import INT64, MOST_AXES, Shape, as_shape
 from graphc.ops import shape as ops
 from graphc.ops.index import gather
 
@@ -38,8 +38,10 @@ Axes = int | Sequence[int]
 def shape_of(name: str, shape: Any) -> Shape:
     """Return a shape argument as sizes; only ints and dimensions of other Tensors are known here."""
     entries = shape if isinstance(shape, tuple | list) or getattr(shape, "ndim", 0) != 0 else (shape,)
-    if any(s is None or isinstance(s, str) for s in entries):
-        raise ArgumentError(f"{name}: shape takes ints and dimensions of tensors such as x.shape[0], got {shape}")
+    if isinstance(entries, tuple | list) and any(s is None or isinstance(s, str) for s in entries):
+        raise ArgumentError(
+            f"{name}: shape takes ints and dimensions of tensors such as x.shape[0], got {shown(shape)}"
+        )
     return as_shape(entries)
 
 
@@ -79,6 +81,8 @@ def _filled(node: Node, shape: Any) -> Shape:
 
 
 def _reshaped(name: str, node: Node, shape: Shape) -> Node:
+    if len(shape) > MOST_AXES:
+        raise ArgumentError(f"{name}: an array has at most {MOST_AXES} axes, got {len(shape)}")
     total, product = node.tensor_type.size, dims.product(shape)
     if differ(total, product):
         raise ShapeError(f"{name}: {node.type} has {total} elements, shape {_written(shape)} has {product}")
@@ -143,6 +147,8 @@ def permute_dims(x: ArrayLike, /, axes: Sequence[int]) -> Tensor:
 
 
 def _permuted(name: str, node: Node, axes: Sequence[int]) -> Node:
+    if not isinstance(axes, list | tuple):
+        raise ArgumentError(f"{name}: axes must be a list or tuple of ints, got {shown(axes)}")
     order = axis_indices(name, tuple(axes), node.ndim)
     if len(order) != node.ndim:
         raise ArgumentError(f"{name}: axes must name each of the {node.ndim} axes of {node.type}, got {tuple(axes)}")
@@ -305,6 +311,8 @@ def tile(x: ArrayLike, repetitions: int | Sequence[int], /) -> Tensor:
     given = tuple(repetitions) if isinstance(repetitions, Sequence) else (repetitions,)
     times = [count("tile", "a repetition", r) for r in given]
     rank = max(len(times), node.ndim)
+    if 2 * rank > MOST_AXES:
+        raise ArgumentError(f"tile: takes at most {MOST_AXES // 2} axes, got {rank}")
     times = [1] * (rank - len(times)) + times
     sizes = (1,) * (rank - node.ndim) + node.shape
     # Every axis n becomes the pair (times, n), whose rows are the copies.
@@ -390,7 +398,7 @@ def stack(arrays: Sequence[ArrayLike], /, axis: int = 0, *, dtype: Any = None) -
 
 def _sequence(name: str, arrays: Any, dtype: Any) -> list[Node]:
     if not isinstance(arrays, list | tuple) or not arrays:
-        raise ArgumentError(f"{name}: takes a list or tuple of at least one array, got {arrays!r}")
+        raise ArgumentError(f"{name}: takes a list or tuple of at least one array, got {shown(arrays)}")
     return promote(name, arrays) if dtype is None else [as_node(name, a, dtype) for a in arrays]
 
 
@@ -449,13 +457,13 @@ def pad(x: ArrayLike, /, pad_width: Any, mode: str = "constant", *, constant_val
     (2, 6)
     """
     node = as_node("pad", x)
-    if mode != "constant":
-        raise ArgumentError(f"pad: mode must be 'constant', others come later, got {mode!r}")
+    if not isinstance(mode, str) or mode != "constant":
+        raise ArgumentError(f"pad: mode must be 'constant', others come later, got {shown(mode)}")
     try:
         widths = np.broadcast_to(np.asarray(pad_width), (node.ndim, 2))
     except ValueError:
         raise ArgumentError(
-            f"pad: pad_width {pad_width} must be an int, a pair, or a pair per axis of {node.type}"
+            f"pad: pad_width {shown(pad_width)} must be an int, a pair, or a pair per axis of {node.type}"
         ) from None
     before = tuple(count("pad", "a width", w) for w in widths[:, 0])
     after = tuple(count("pad", "a width", w) for w in widths[:, 1])
@@ -467,7 +475,7 @@ def pad(x: ArrayLike, /, pad_width: Any, mode: str = "constant", *, constant_val
 def _fill_value(name: str, value: Any, node: Node) -> Any:
     """Return a number as a Python scalar of the node's dtype."""
     if not isinstance(value, bool | int | float | np.generic):
-        raise ArgumentError(f"{name}: the value to fill with must be a number, got {value!r}")
+        raise ArgumentError(f"{name}: the value to fill with must be a number, got {shown(value)}")
     filled = np.asarray(value).astype(node.dtype)
     if not (filled == value or value != value):
         raise DTypeError(f"{name}: {value} is not a {node.dtype.name}")

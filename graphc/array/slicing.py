@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphc.array.handle import Handle
-from graphc.errors import ArgumentError, OutOfBoundsError
+from graphc.errors import ArgumentError, GraphcError, OutOfBoundsError, shown
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node
@@ -43,9 +43,11 @@ def _integer(entry: Any) -> int:
         )
     try:
         return operator.index(entry)
-    except TypeError:
+    except GraphcError:
+        raise
+    except Exception:  # noqa: BLE001 - of a foreign object anything may come
         raise ArgumentError(
-            f"index: an index is made of ints, slices, integer arrays, masks, ... and None, got {entry!r}"
+            f"index: an index is made of ints, slices, integer arrays, masks, ... and None, got {shown(entry)}"
         ) from None
 
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from graphc.errors import ArgumentError, DTypeError, GraphcError
+from graphc.errors import ArgumentError, DTypeError, GraphcError, shown
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 
 Shape = tuple[Size, ...]
+
+MOST_AXES = 64
+"""NumPy's arrays have no more."""
+
+MOST_ELEMENTS = 2**59
+"""Bytes and distances between elements are numbers of 64 bits."""
 
 DTYPE_NAMES: dict[np.dtype[Any], str] = {
     np.dtype(name): short
@@ -34,8 +42,8 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     """Return `dtype` as a NumPy dtype in native byte order, or raise DTypeError when graphc does not have it."""
     try:
         result: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
-    except TypeError:
-        raise DTypeError(f"dtype: {dtype!r} is not a dtype; use a name such as 'float32'") from None
+    except Exception:  # noqa: BLE001 - of a foreign object anything may come
+        raise DTypeError(f"dtype: {shown(dtype)} is not a dtype; use a name such as 'float32'") from None
     if result not in DTYPE_NAMES:
         later = result.kind == "c" or result == np.float16 or result.name == "bfloat16"
         reason = "comes in a later version" if later else "is not a tensor dtype"
@@ -102,11 +110,17 @@ def as_shape(shape: Any) -> Shape:
     if is_number or shape is None or isinstance(shape, str | Dim):
         shape = (shape,)
     try:
-        return tuple([_as_size(s) for s in shape])
+        entries = tuple(itertools.islice(shape, MOST_AXES + 1))
     except GraphcError:
         raise
-    except TypeError:
-        raise ArgumentError(f"shape: {shape!r} is not a sequence of dimensions") from None
+    except Exception:  # noqa: BLE001 - of a foreign object anything may come
+        raise ArgumentError(f"shape: {shown(shape)} is not a sequence of dimensions") from None
+    if len(entries) > MOST_AXES:
+        raise ArgumentError(f"shape: an array has at most {MOST_AXES} axes, got {shown(shape)}")
+    sizes = tuple([_as_size(s) for s in entries])
+    if math.prod([s for s in sizes if isinstance(s, int)]) > MOST_ELEMENTS:
+        raise ArgumentError(f"shape: {shown(sizes)} has more elements than can be counted")
+    return sizes
 
 
 def _as_size(size: Any) -> Size:
@@ -119,8 +133,13 @@ def _as_size(size: Any) -> Size:
             raise ArgumentError(f"shape: {size!r} cannot name a dimension; use a Python identifier without leading _")
         return Dim.symbol(size)
     if isinstance(size, bool) or not hasattr(size, "__index__"):
-        raise ArgumentError(f"shape: a dimension is an int, a name or None, not {size!r}")
-    number = operator.index(size)
+        raise ArgumentError(f"shape: a dimension is an int, a name or None, not {shown(size)}")
+    try:
+        number = operator.index(size)
+    except GraphcError:
+        raise
+    except Exception:  # noqa: BLE001 - an array with several elements, or a foreign object
+        raise ArgumentError(f"shape: a dimension is an int, a name or None, not {shown(size)}") from None
     if number < 0:
         raise ArgumentError(f"shape: a dimension must not be negative, got {number}")
     return number

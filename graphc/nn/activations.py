@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from graphc.array.convert import ArrayLike, as_float, axis_index, differ, operands, promote_floats
+from graphc.array.convert import ArrayLike, as_float, axis_index, choice, differ, operands, promote_floats
 from graphc.array.elementwise import abs, expm1, sigmoid, softplus, tanh
 from graphc.array.handle import wrap
 from graphc.array.logic import where
@@ -168,10 +168,8 @@ def gelu(x: ArrayLike, approximate: Literal["none", "tanh"] = "none") -> Tensor:
     (3,)
     """
     node = as_float("gelu", x)
-    if approximate == "none":
+    if choice("gelu", "approximate", approximate, ("none", "tanh")) == "none":
         return wrap(node * ((ops.erf(node * math.sqrt(0.5)) + 1.0) * 0.5))
-    if approximate != "tanh":
-        raise ArgumentError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
     inner = (node + node * node * node * 0.044715) * math.sqrt(2 / math.pi)
     return wrap(node * ((ops.tanh(inner) + 1.0) * 0.5))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_float, asarray
+from graphc.array.convert import ArrayLike, as_float, asarray, flag
 from graphc.array.creation import ones
 from graphc.array.dot import matmul
 from graphc.array.elementwise import sqrt
@@ -49,7 +49,7 @@ def scaled_dot_product_attention(
     factor = scale if scale is not None else 1 / sqrt(asarray(q.shape[-1], q.dtype))
     groups = _groups(name, q, k, v)
     scores = _by_group(q, matrix_transpose(k), groups) * factor
-    if is_causal:
+    if flag(name, "is_causal", is_causal):
         scores = where(tril(ones(scores.shape[-2:], "bool")), scores, -np.inf)
     if mask is not None:
         given = asarray(mask)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from graphc.array.convert import ArrayLike, as_float, as_node, count, differ, promote
 from graphc.array.handle import wrap
 from graphc.array.reduce import mean
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node, literal
 from graphc.ops.conv import convolve
@@ -100,8 +100,8 @@ def conv1d(
     a, b = _numbers("conv1d", (x, w))
     _require_rank("conv1d", 3, ("x", "[N, C, L]", a), ("w", "[O, C/groups, k]", b))
     if not isinstance(padding, str):
-        widths = (padding, padding) if isinstance(padding, int) else tuple(padding)
-        padding = ((0, 0), widths)  # type: ignore[assignment]
+        widths = _pair("conv1d", "padding", padding, 0)
+        padding = ((0, 0), widths)
     steps = [(1, count("conv1d", what, s, 1)) for what, s in (("stride", stride), ("dilation", dilation))]
     images, kernels = (wrap(reshape(n, shape=(*n.shape[:2], 1, n.shape[2]))) for n in (a, b))
     result = _convolution("conv1d", images, kernels, bias, (steps[0], padding, steps[1]), groups).node
@@ -232,18 +232,18 @@ def _pair(name: str, what: str, value: Any, least: int) -> tuple[int, int]:
     """Return an int for both axes, or one for each."""
     given = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value, value]
     if len(given) != 2:
-        raise ArgumentError(f"{name}: {what} must be an int or a pair of ints, got {value!r}")
+        raise ArgumentError(f"{name}: {what} must be an int or a pair of ints, got {shown(value)}")
     first, second = (count(name, what, v, least) for v in given)
     return first, second
 
 
 def _windows(name: str, extent: tuple[Size, ...], stride: Any, padding: Any, dilation: Any) -> Windows:
     strides, dilations = _pair(name, "stride", stride, 1), _pair(name, "dilation", dilation, 1)
-    if padding == "valid":
+    if isinstance(padding, str) and padding == "valid":
         padding = 0
     if isinstance(padding, str):
         if padding != "same":
-            raise ArgumentError(f"{name}: padding must be ints, 'same' or 'valid', got {padding!r}")
+            raise ArgumentError(f"{name}: padding must be ints, 'same' or 'valid', got {shown(padding)}")
         if strides != (1, 1):
             raise ArgumentError(f"{name}: padding 'same' needs stride 1, got {strides}; give the padding in numbers")
         if not all(isinstance(k, int) for k in extent):
@@ -261,7 +261,9 @@ def _padding(name: str, padding: Any) -> tuple[tuple[int, int], tuple[int, int]]
     is_sequence = isinstance(padding, Sequence) and not isinstance(padding, str)
     if is_sequence and any(isinstance(p, Sequence) for p in padding):
         if len(padding) != 2:
-            raise ArgumentError(f"{name}: padding must be a pair (before, after) for each of 2 axes, got {padding!r}")
+            raise ArgumentError(
+                f"{name}: padding must be a pair (before, after) for each of 2 axes, got {shown(padding)}"
+            )
         height, width = (_pair(name, "padding", p, 0) for p in padding)
         return (height[0], width[0]), (height[1], width[1])
     both = _pair(name, "padding", padding, 0)
@@ -274,7 +276,8 @@ def _pooling(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: A
     for k, d, low, high in zip(extent, windows.dilation, windows.low, windows.high, strict=True):
         if 2 * max(low, high) > d * (k - 1) + 1:
             raise ArgumentError(
-                f"{name}: padding must be at most half of the window, which spans {d * (k - 1) + 1}, got {padding!r}"
+                f"{name}: padding must be at most half of the window, which spans {d * (k - 1) + 1}, "
+                f"got {shown(padding)}"
             )
     return windows
 

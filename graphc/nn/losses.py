@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_float, as_node, cast_to, count, differ, promote_floats, spread_to
+from graphc.array.convert import ArrayLike, as_float, as_node, cast_to, choice, count, differ, promote_floats, spread_to
 from graphc.array.creation import matches
 from graphc.array.handle import wrap
 from graphc.array.reduce import mean, repeated
@@ -301,8 +301,7 @@ def require_shape(name: str, what: str, node: Node, shape: Shape, of: str) -> No
 
 def reduced(name: str, losses: Node, reduction: str) -> Tensor:
     """Return the mean or the sum of losses, or them."""
-    if reduction not in ("mean", "sum", "none"):
-        raise ArgumentError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    choice(name, "reduction", reduction, ("mean", "sum", "none"))
     if reduction == "none":
         return wrap(losses)
     return mean(wrap(losses)) if reduction == "mean" else total(wrap(losses))

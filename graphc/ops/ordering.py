@@ -5,6 +5,7 @@ NaN is larger than any number. All NaNs are equal, and so are zeros of both sign
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -42,7 +43,9 @@ def _reference_argsort(x: Any, *, descending: bool, count: int) -> Any:
 
 
 def _reference_sort(x: Any, *, descending: bool, count: int) -> Any:
-    return np.take_along_axis(x, _reference_argsort(x, descending=descending, count=count), -1)
+    rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])  # so that an array of any rank has few enough axes
+    found = np.take_along_axis(rows, _reference_argsort(rows, descending=descending, count=count), -1)
+    return found.reshape(*x.shape[:-1], count)
 
 
 def _vjp_sort(ct: Node, out: Node, x: Node) -> Node:

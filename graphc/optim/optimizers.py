@@ -20,7 +20,7 @@ from graphc.array.convert import asarray
 from graphc.array.elementwise import minimum, sqrt
 from graphc.array.handle import Handle
 from graphc.array.reduce import sum as reduce_sum
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, shown
 from graphc.optim.schedules import Schedule
 from graphc.tensor import Tensor, Variable, variable
 from graphc.transforms.derivatives import gradients as gradients_of
@@ -51,7 +51,7 @@ def clip_by_global_norm(gradients: Any, max_norm: float) -> Any:
     [array([0.6, 0.8])]
     """
     if isinstance(max_norm, int | float) and max_norm <= 0:
-        raise ArgumentError(f"clip_by_global_norm: max_norm must be positive, got {max_norm!r}")
+        raise ArgumentError(f"clip_by_global_norm: max_norm must be positive, got {shown(max_norm)}")
     leaves, structure = nest.flatten(gradients)
     norm = global_norm(gradients)
     # 1 where the norm is small, also where it is 0.
@@ -189,7 +189,7 @@ def parameters_in(name: str, parameters: Any) -> list[Variable]:
     leaves = nest.flatten(given)[0]
     for leaf in leaves:
         if not isinstance(leaf, Variable):
-            raise ArgumentError(f"{name}: parameters must be variables, got {leaf!r}")
+            raise ArgumentError(f"{name}: parameters must be variables, got {shown(leaf)}")
     found = list({id(v): v for v in leaves if v.trainable}.values())
     if not found:
         raise ArgumentError(f"{name}: there are no trainable variables among the parameters")
@@ -198,13 +198,13 @@ def parameters_in(name: str, parameters: Any) -> list[Variable]:
 
 def _number(name: str, what: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.floating | np.integer) or not value >= 0:
-        raise ArgumentError(f"{name}: {what} must be a number of at least 0, got {value!r}")
+        raise ArgumentError(f"{name}: {what} must be a number of at least 0, got {shown(value)}")
     return float(value)
 
 
 def _share(name: str, what: str, value: Any) -> float:
     if not _number(name, what, value) < 1:
-        raise ArgumentError(f"{name}: {what} must be less than 1, got {value!r}")
+        raise ArgumentError(f"{name}: {what} must be less than 1, got {shown(value)}")
     return float(value)
 
 
@@ -265,6 +265,8 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(learning_rate, weight_decay=weight_decay)
         name = type(self).__name__
+        if not isinstance(betas, list | tuple) or len(betas) != 2:
+            raise ArgumentError(f"{name}: betas must be a pair of numbers, got {shown(betas)}")
         self.betas = (_share(name, "betas[0]", betas[0]), _share(name, "betas[1]", betas[1]))
         self.eps = _number(name, "eps", eps)
 

@@ -12,7 +12,7 @@ from typing import Any
 from graphc.array.convert import asarray
 from graphc.array.elementwise import clip, cos, floor, minimum
 from graphc.array.logic import greater_equal, where
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, shown
 from graphc.tensor import Tensor
 
 Schedule = Callable[[Any], Tensor]
@@ -26,7 +26,7 @@ def _fraction(step: Any, steps: int) -> Tensor:
 def _checked(name: str, **numbers: float) -> None:
     for what, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int | float) or number < 0:
-            raise ArgumentError(f"{name}: {what} must be a number of at least 0, got {number!r}")
+            raise ArgumentError(f"{name}: {what} must be a number of at least 0, got {shown(number)}")
 
 
 def _warmed(rate: Tensor, step: Any, warmup: int) -> Tensor:
@@ -89,9 +89,12 @@ def piecewise(rates: Sequence[float], boundaries: Sequence[int], warmup: int = 0
     >>> [float(gx.jit(gx.optim.piecewise([1.0, 0.1], [5]))(k)) for k in (4, 5)]
     [1.0, 0.1]
     """
+    are_lists = isinstance(rates, list | tuple) and isinstance(boundaries, list | tuple)
+    if not are_lists or not all(isinstance(v, int | float) for v in (*rates, *boundaries)):
+        raise ArgumentError(f"piecewise: takes lists of numbers, got {shown(rates)} and {shown(boundaries)}")
     if len(rates) != len(boundaries) + 1 or list(boundaries) != sorted(set(boundaries)):
         raise ArgumentError(
-            f"piecewise: takes rising boundaries and one rate more, got {list(boundaries)} and {len(rates)} rates"
+            f"piecewise: takes rising boundaries and one rate more, got {shown(boundaries)} and {len(rates)} rates"
         )
 
     def schedule(step: Any) -> Tensor:

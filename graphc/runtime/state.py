@@ -12,10 +12,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from graphc.errors import ShapeError
 from graphc.ir.calls import Lock
 from graphc.ir.types import TensorType
 
@@ -23,6 +25,21 @@ ALIGNMENT = 64
 
 _merging = threading.Lock()
 _cells: weakref.WeakSet[Cell] = weakref.WeakSet()
+
+
+@lru_cache(maxsize=1)
+def memory_bytes() -> int:
+    """Return how much memory the machine has; without knowing, more than any has."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 2**50
+
+
+def require_memory(name: str, nbytes: int) -> None:
+    """Raise ShapeError for what this machine cannot hold, which the system might grant, and end the process later."""
+    if nbytes > memory_bytes():
+        raise ShapeError(f"{name}: needs {nbytes:.3g} bytes of memory, this machine has {memory_bytes():.3g}")
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from graphc import nest
-from graphc.array.convert import asarray
+from graphc.array.convert import as_node, asarray, function
 from graphc.array.reduce import sum as reduce_sum
-from graphc.errors import ArgumentError, GradientError
+from graphc.errors import ArgumentError, GradientError, shown
+from graphc.ir.graph import known_value
 from graphc.tensor import Tensor
 from graphc.transforms.functions import Call, grad, pushed
 from graphc.transforms.tracing import Compiled, Function, tracing
@@ -47,14 +48,21 @@ def check_gradients(
 
     >>> gx.check_gradients(lambda x: gx.sum(gx.sin(x) ** 2), np.array([0.5, 1.0]), order=2)
     """
-    chosen = (modes,) if isinstance(modes, str) else tuple(modes)
-    if order not in (1, 2) or not chosen or any(m not in MODES for m in chosen):
-        raise ArgumentError(f"check_gradients: order is 1 or 2, modes are of {MODES}; got {order!r} and {modes!r}")
+    function("check_gradients", "fn", fn)
+    chosen = (modes,) if isinstance(modes, str) else modes
+    are_modes = isinstance(chosen, list | tuple) and chosen and all(isinstance(m, str) and m in MODES for m in chosen)
+    if type(order) is not int or order not in (1, 2) or not are_modes:
+        raise ArgumentError(
+            f"check_gradients: order is 1 or 2, modes are of {MODES}; got {shown(order)} and {shown(modes)}"
+        )
     leaves, structure = nest.flatten(args)
     values = [_widened(v) for v in leaves]
     varied = [k for k, v in enumerate(values) if v.dtype.kind == "f"]
     if not varied:
         raise ArgumentError("check_gradients: there is no floating-point argument to vary")
+    for what, number in (("eps", eps), ("rtol", rtol), ("atol", atol)):
+        if number is not None and not isinstance(number, int | float | np.number):
+            raise ArgumentError(f"check_gradients: {what} must be a number, got {shown(number)}")
     places = nest.paths(args)
     check = _Check(eps or _STEP[order], rtol or _RTOL[order], _RTOL[order] if atol is None else atol)
 
@@ -73,7 +81,9 @@ def check_gradients(
 
 
 def _widened(value: Any) -> Array:
-    array = np.asarray(value)
+    array = known_value(as_node("check_gradients", value))
+    if array is None:
+        raise ArgumentError(f"check_gradients: takes arrays and numbers, got {shown(value)}")
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 

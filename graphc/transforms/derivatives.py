@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from graphc import autodiff, nest
-from graphc.array.convert import ArrayLike, differ, promote
+from graphc.array.convert import ArrayLike, choice, differ, promote
 from graphc.array.handle import Handle, wrap
-from graphc.errors import ArgumentError, DTypeError, GradientError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, GradientError, ShapeError, shown
 from graphc.ir.graph import Node, literal, toposort
 from graphc.ir.types import TupleType
 from graphc.ops.control import zeros
@@ -46,8 +46,7 @@ def gradients(
     >>> gx.gradients(gx.sum(x * x), x).shape
     (3,)
     """
-    if unconnected not in ("raise", "zero"):
-        raise ArgumentError(f"gradients: unconnected must be 'raise' or 'zero', got {unconnected!r}")
+    choice("gradients", "unconnected", unconnected, ("raise", "zero"))
     output = _float_node("gradients", "y", y)
     sources = [_float_node("gradients", "wrt", w) for w in _listed("gradients", "wrt", wrt)]
     found = autodiff.pullback([output], sources, [_seed(output, cotangent)])
@@ -65,13 +64,13 @@ def _listed(name: str, what: str, values: Any) -> list[Any]:
     if isinstance(values, Handle):
         return [values]
     if not isinstance(values, list | tuple):
-        raise ArgumentError(f"{name}: {what} must be a Tensor or a list of Tensors, got {values!r}")
+        raise ArgumentError(f"{name}: {what} must be a Tensor or a list of Tensors, got {shown(values)}")
     return list(values)
 
 
 def _float_node(name: str, what: str, value: Any) -> Node:
     if not isinstance(value, Handle):
-        raise ArgumentError(f"{name}: {what} must be a Tensor, got {value!r} ({type(value).__name__})")
+        raise ArgumentError(f"{name}: {what} must be a Tensor, got {shown(value)} ({type(value).__name__})")
     if value.node.dtype.kind != "f":
         raise GradientError(
             f"{name}: {what} must be floating-point, got {value!r}; convert it with astype, or leave it out"

@@ -11,9 +11,9 @@ from functools import lru_cache, wraps
 from typing import Any, TypeVar, cast
 
 from graphc import nest
-from graphc.array.convert import asarray
+from graphc.array.convert import asarray, function
 from graphc.array.handle import Handle, wrap
-from graphc.errors import ArgumentError, GradientError
+from graphc.errors import ArgumentError, GradientError, shown
 from graphc.ir.graph import Node
 from graphc.ops.elementwise import copy
 from graphc.tensor import Tensor
@@ -30,7 +30,7 @@ def fresh(leaves: Sequence[Any], name: str, places: Sequence[str]) -> list[Tenso
 
 def _float(name: str, place: str, value: Any, beside: Sequence[Any]) -> Node:
     if not is_array_like(value):
-        raise ArgumentError(f"{name}: {place} must be an array, a number or a Tensor, got {value!r}")
+        raise ArgumentError(f"{name}: {place} must be an array, a number or a Tensor, got {shown(value)}")
     node = asarray(float_leaf(value, beside)).node
     if node.dtype.kind != "f":
         raise GradientError(f"{name}: {place} must be floating-point, got {node.type}; convert it, or leave it out")
@@ -42,7 +42,7 @@ def checked_argnums(name: str, argnums: Any, count: int) -> tuple[int, ...]:
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for k in numbers:
         if isinstance(k, bool) or not isinstance(k, int):
-            raise ArgumentError(f"{name}: argnums must be an int or ints, got {argnums!r}")
+            raise ArgumentError(f"{name}: argnums must be an int or ints, got {shown(argnums)}")
         if not -count <= k < count:
             raise ArgumentError(
                 f"{name}: argnums has {k}, the function was called with {count} positional arguments; what is given by "
@@ -50,7 +50,7 @@ def checked_argnums(name: str, argnums: Any, count: int) -> tuple[int, ...]:
             )
     found = tuple([k % count for k in numbers])
     if len(set(found)) != len(found):
-        raise ArgumentError(f"{name}: argnums must be different, got {argnums!r}")
+        raise ArgumentError(f"{name}: argnums must be different, got {shown(argnums)}")
     return found
 
 
@@ -68,7 +68,7 @@ def remembered(make: _Make) -> _Make:
     def made(*settings: Any) -> Any:
         try:
             return cached(*settings)
-        except TypeError:  # something among them is not hashable
+        except Exception:  # noqa: BLE001 - something among them is not hashable; a real mistake is made again
             return make(*settings)
 
     made.forget = cached.cache_clear  # type: ignore[attr-defined]
@@ -105,7 +105,7 @@ def _variables(name: str, weights: Any) -> tuple[list[Tensor], nest.Structure]:
     leaves, structure = nest.flatten(given)
     for leaf in leaves:
         if not isinstance(leaf, Handle):
-            raise ArgumentError(f"{name}: weights must be variables or nests of them, got {leaf!r}")
+            raise ArgumentError(f"{name}: weights must be variables or nests of them, got {shown(leaf)}")
     return leaves, structure
 
 
@@ -182,7 +182,7 @@ def _gradient_function(
 
 def _pair(name: str, returned: Any) -> tuple[Any, Any]:
     if not isinstance(returned, tuple) or len(returned) != 2:
-        raise ArgumentError(f"{name}: with has_aux the function must return a pair (value, aux), got {returned!r}")
+        raise ArgumentError(f"{name}: with has_aux the function must return a pair (value, aux), got {shown(returned)}")
     return returned
 
 
@@ -215,6 +215,7 @@ def vjp(fn: Function, *primals: Any, has_aux: bool = False) -> Any:
     >>> [float(v.round(4)) for v in (out, *pull(1.0))]
     [0.9589, 1.7552, 0.4794]
     """
+    function("vjp", "fn", fn)
     leaves, _ = nest.flatten(primals)
     if is_building(leaves):
         call = Call("vjp", tuple(range(len(primals))), primals)
@@ -277,6 +278,7 @@ def jvp(fn: Function, primals: Any, tangents: Any, has_aux: bool = False) -> Any
     >>> float(out.round(4)), float(tangent.round(4))
     (2.7183, 10.8731)
     """
+    function("jvp", "fn", fn)
     primals, tangents = _as_arguments("jvp", "primals", primals), _as_arguments("jvp", "tangents", tangents)
     return _jvp_function(fn, has_aux)(primals, _like_results(tangents, _typed(primals)))
 
@@ -301,7 +303,7 @@ def _typed(values: Any) -> Any:
 
 def _as_arguments(name: str, what: str, values: Any) -> tuple[Any, ...]:
     if not isinstance(values, tuple | list):
-        raise ArgumentError(f"{name}: {what} must be a tuple with an entry for each argument, got {values!r}")
+        raise ArgumentError(f"{name}: {what} must be a tuple with an entry for each argument, got {shown(values)}")
     return tuple(values)
 
 

@@ -16,7 +16,7 @@ from graphc.array.control.scans import loop, scan
 from graphc.array.convert import asarray
 from graphc.array.handle import Handle
 from graphc.array.shape import moveaxis, reshape
-from graphc.errors import ArgumentError, GradientError, ShapeError
+from graphc.errors import ArgumentError, GradientError, ShapeError, shown
 from graphc.ir.dims import Size
 from graphc.tensor import Tensor
 from graphc.transforms.derivatives import pullback, pushforward
@@ -86,7 +86,7 @@ def _jacobian(name: str, fn: Function, argnums: Argnums) -> Function:
 
 
 def _refuse(name: str, value: Any) -> Tensor:
-    raise GradientError(f"{name}: the function must return arrays and nests of them, got {value!r}")
+    raise GradientError(f"{name}: the function must return arrays and nests of them, got {shown(value)}")
 
 
 def _basis(like: Tensor, name: str) -> Tensor:
@@ -165,7 +165,7 @@ def vmap(fn: Function, in_axes: Any = 0, out_axes: Any = 0, axis_size: int | Non
         found, shape = nest.flatten(results)
         places = _spread_axes("out_axes", out_axes, results)
         if None in places:
-            raise ArgumentError(f"vmap: out_axes must be ints, got {out_axes!r}")
+            raise ArgumentError(f"vmap: out_axes must be ints, got {shown(out_axes)}")
         return shape.unflatten([moveaxis(f, 0, p or 0) for f, p in zip(found, places, strict=True)])
 
     return Compiled("vmap", fn, build)
@@ -174,7 +174,7 @@ def vmap(fn: Function, in_axes: Any = 0, out_axes: Any = 0, axis_size: int | Non
 def _check_axes(what: str, axes: Any) -> None:
     for leaf in nest.flatten(axes)[0]:
         if isinstance(leaf, bool) or not isinstance(leaf, int):
-            raise ArgumentError(f"vmap: {what} must be ints, None, or nests of them, got {axes!r}")
+            raise ArgumentError(f"vmap: {what} must be ints, None, or nests of them, got {shown(axes)}")
 
 
 def _spread_axes(what: str, axes: Any, values: Any) -> list[int | None]:
@@ -192,7 +192,7 @@ def _parts(what: str, axes: Any, values: Any) -> list[tuple[Any, Any]]:
         return [(axes[k], values[k]) for k in sorted(values)]
     if isinstance(axes, tuple | list) and isinstance(values, type(axes)) and len(axes) == len(values):
         return list(zip(axes, values, strict=True))
-    raise ArgumentError(f"vmap: {what} {axes!r} does not match the structure {nest.flatten(values)[1]}")
+    raise ArgumentError(f"vmap: {what} {shown(axes)} does not match the structure {nest.flatten(values)[1]}")
 
 
 def _mapped(leaves: Sequence[Any], axes: Sequence[int | None], axis_size: int | None) -> tuple[Size, list[Tensor]]:
@@ -203,7 +203,7 @@ def _mapped(leaves: Sequence[Any], axes: Sequence[int | None], axis_size: int | 
         if axis is None:
             continue
         if not is_array_like(leaf) and not isinstance(leaf, Handle):
-            raise ArgumentError(f"vmap: {leaf!r} cannot be mapped; give it None in in_axes")
+            raise ArgumentError(f"vmap: {shown(leaf)} cannot be mapped; give it None in in_axes")
         tensor = asarray(leaf)
         if not -tensor.ndim <= axis < tensor.ndim:
             raise ShapeError(f"vmap: an argument of type {tensor.node.type} has no axis {axis} to map over")

@@ -21,7 +21,7 @@ import numpy as np
 from graphc import nest
 from graphc.array.handle import Handle
 from graphc.compiler import compile as compile_graph
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, shown
 from graphc.options import Options
 from graphc.runtime.executable import Executable
 from graphc.tensor import placeholder
@@ -171,7 +171,7 @@ def static_of(name: str, fn: Function, positions: Any, names: Any) -> Static:
     numbers = (positions,) if isinstance(positions, int) else tuple(positions or ())
     words = (names,) if isinstance(names, str) else tuple(names or ())
     if not all(isinstance(p, int) for p in numbers) or not all(isinstance(n, str) for n in words):
-        raise ArgumentError(f"{name}: static arguments are ints and names, got {positions!r} and {names!r}")
+        raise ArgumentError(f"{name}: static arguments are ints and names, got {shown(positions)} and {shown(names)}")
     parameters = _parameters(fn)
     if not parameters:
         return Static(numbers, words)
@@ -226,7 +226,7 @@ class Compiled:
         backend: str = "llvm",
     ) -> None:
         if not callable(fn):
-            raise ArgumentError(f"{name}: takes a function, got {fn!r}")
+            raise ArgumentError(f"{name}: takes a function, got {shown(fn)}")
         functools.update_wrapper(self, fn)
         self._name, self._fn, self._build = name, fn, build
         self._static = static_of(name, fn, static_argnums, static_argnames)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from tests.functions.cases import Case, bools, f32, f64, i8, i32, i64, u8, u16
+from tests.functions.cases import Case, bools, f32, f64, given, i8, i32, i64, u8, u16
 
 Reference = Callable[..., Any]
 
@@ -85,6 +85,12 @@ ROUNDING = [
     *unary("rint", -9.3, 9.4, derivative=False, reference=lambda x: np.round(x)),
     Case("round", f64((3, 5)), 2, derivative=False),
     Case("round", f32((3, 5), -400, 400), decimals=-1, derivative=False),
+    *[
+        Case("round", x, decimals=d)
+        for x in (i32((9,), -400, 400), i8((9,), -99, 99), u8((9,), 0, 240))
+        for d in (-1, -2, 1)
+    ],
+    Case("round", given([25, 35, -25, -35, 15, 5, -5], np.int64), -1),
     Case("astype", f64((3, 4), -99, 99), "int16", reference=lambda x, d: x.astype(d), derivative=False),
     Case("astype", i64((3, 4)), "float32", reference=lambda x, d: x.astype(d)),
     Case("astype", f32((3, 4)), "float64", reference=lambda x, d: x.astype(d)),

@@ -7,7 +7,7 @@ from typing import Any
 
 from graphc import nest
 from graphc.array.control.tracing import PYTHON_NUMBERS, closed_since
-from graphc.array.convert import as_node, differ, promote
+from graphc.array.convert import as_node, differ, function, promote
 from graphc.array.handle import wrap
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.graph import Node, births
@@ -29,6 +29,8 @@ def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], *
     >>> float(root(4)), float(root(-4))
     (2.0, 0.0)
     """
+    function("cond", "true_fn", true_fn)
+    function("cond", "false_fn", false_fn)
     chosen = as_node("cond", pred)
     require_flag("cond", chosen.tensor_type, "pred")
     given, structure = nest.flatten(operands)

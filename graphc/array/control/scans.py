@@ -8,9 +8,9 @@ from typing import Any
 
 from graphc import nest
 from graphc.array.control.tracing import adopted, closed_body, counted, require_same_carry, returned
-from graphc.array.convert import as_node, differ, result_type
+from graphc.array.convert import as_node, differ, function, result_type
 from graphc.array.handle import wrap
-from graphc.errors import ArgumentError, ShapeError
+from graphc.errors import ArgumentError, ShapeError, shown
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, items
 from graphc.ir.types import INT64, TensorType
@@ -62,6 +62,7 @@ def loop(
     reverse: bool = False,
 ) -> tuple[Any, Any]:
     """Return `scan`, which the user calls by this name."""
+    function(name, "the body", body)
     starts, structure = nest.flatten(init)
     places = nest.paths(init)
     slices, xs_structure = nest.flatten(xs)
@@ -97,13 +98,14 @@ def map(fn: Callable[[Any], Any], xs: Any) -> Any:
     >>> gx.map(lambda x: gx.sum(x * x), xs).shape
     (n,)
     """
+    function("map", "fn", fn)
     return loop("map", lambda _, x: (None, fn(x)), None, xs)[1]
 
 
 def _steps(name: str, arrays: Sequence[Node], places: Sequence[str], length: Any) -> Size:
     """Return the number of steps, on which `length` and the leading sizes of xs must agree."""
     if length is not None and not isinstance(length, Dim) and (isinstance(length, bool) or not isinstance(length, int)):
-        raise ArgumentError(f"{name}: length must be an int or a symbolic size, got {length!r}")
+        raise ArgumentError(f"{name}: length must be an int or a symbolic size, got {shown(length)}")
     if isinstance(length, int) and length < 0:
         raise ArgumentError(f"{name}: length must not be negative, got {length}")
     steps: Size | None = length
@@ -133,7 +135,7 @@ def _traced(
     with counted(step):
         result = body(structure.unflatten([wrap(n) for n in own]), xs_structure.unflatten([wrap(n) for n in slices]))
     if not isinstance(result, tuple) or len(result) != 2:
-        raise ArgumentError(f"{name}: the body must return (carry, y), got {result!r}")
+        raise ArgumentError(f"{name}: the body must return (carry, y), got {shown(result)}")
     new, new_structure = nest.flatten(result[0])
     if new_structure != structure:
         raise ArgumentError(f"{name}: the body must return a carry of the structure {structure}, got {new_structure}")

@@ -8,9 +8,9 @@ from typing import Any
 from graphc import nest
 from graphc.array.control.scans import loop
 from graphc.array.control.tracing import adopted, closed_since, counted, require_same_carry, returned
-from graphc.array.convert import as_node, cast_to, result_type
+from graphc.array.convert import as_node, cast_to, function, result_type
 from graphc.array.handle import wrap
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir.dims import Dim, maximum
 from graphc.ir.graph import Node, births, items, literal, toposort
 from graphc.ir.types import INT64, TensorType
@@ -40,7 +40,11 @@ def while_loop(
     405.0
     """
     if max_steps is not None and (isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 0):
-        raise ArgumentError(f"while_loop: max_steps must be None or an int that is not negative, got {max_steps!r}")
+        raise ArgumentError(
+            f"while_loop: max_steps must be None or an int that is not negative, got {shown(max_steps)}"
+        )
+    function("while_loop", "cond_fn", cond_fn)
+    function("while_loop", "body_fn", body_fn)
     starts, structure = nest.flatten(init)
     if not starts:
         raise ArgumentError("while_loop: init must hold a value, or the test could never change")
@@ -87,6 +91,7 @@ def fori_loop(lo: Any, hi: Any, body: Callable[[Any, Any], Any], init: Any) -> A
     >>> int(factorial(5))
     120
     """
+    function("fori_loop", "body", body)
     known = [_bound(b) for b in (lo, hi)]
     first, last = known
     if isinstance(first, int | Dim) and isinstance(last, int | Dim):
