@@ -61,6 +61,27 @@ def test_what_reads_no_draw_does_not_advance():
     assert stream.state.value.tolist() == [5, 0]
 
 
+def test_asking_for_values_is_a_run():
+    stream = gx.random.Stream(5)
+    noise = stream.normal((3,))
+    assert distinct(noise.numpy(), noise.numpy(), (noise + 1).numpy() - 1)
+    assert stream.state.value.tolist() == [5, 3]
+    np.testing.assert_array_equal(stream.state.numpy(), [5, 3])
+    assert stream.state.value.tolist() == [5, 3]
+
+
+def test_sizes_that_a_run_finds():
+    """What is counted, and what is then taken, are of one draw."""
+    stream = gx.random.Stream(5)
+    mask = stream.bernoulli(0.5, (50,))
+    places = gx.nonzero(mask)[0]
+    run = gx.compile([], [mask, places])
+    for _ in range(4):
+        found, where = run()
+        np.testing.assert_array_equal(where, np.flatnonzero(found))
+    assert stream.state.value.tolist() == [5, 4]
+
+
 def test_given_updates_count():
     stream = gx.random.Stream(5)
     hold = gx.compile([], stream.normal((2,)), updates={stream.state: stream.state})
