@@ -19,6 +19,7 @@ from graphc.array.values import evaluates, values_of
 from graphc.compiler import compile
 from graphc.eager import evaluate as evaluate_eagerly
 from graphc.errors import GraphcError, SymbolicValueError
+from graphc.ir.found import sizes_of
 from graphc.ir.graph import Graph, Node, constant, known_value, placeholder, toposort, variable
 from graphc.ir.intern import attr_key
 from graphc.nest import flatten
@@ -94,7 +95,8 @@ class _Written:
     """A graph of concrete nodes from its data on: what is computed, without what it is computed from.
 
     `leaves` are where it begins; those that are `data` get their values put in. `key` is equal for graphs that are
-    written alike. A graph that updates variables is about these and no others, so they are no data.
+    written alike. A graph that updates variables, or has sizes that they tell, is about these
+    and no others, so they are no data.
     """
 
     def __init__(self, results: Sequence[Node]) -> None:
@@ -102,7 +104,7 @@ class _Written:
         self.leaves: list[Node] = []
         self.inner: list[Node] = []
         order = toposort(results, lambda n: () if _is_leaf(n) else n.inputs)
-        is_fixed = any(n.op is with_update or _advances(n) for n in order)
+        is_fixed = any(n.op is with_update or _advances(n) or next(sizes_of(n), None) is not None for n in order)
         position = {node: k for k, node in enumerate(order)}
         rows: list[Hashable] = []
         for node in order:

@@ -126,8 +126,7 @@ def _edges(name: str, node: Node, bins: Any, range: Any) -> Tensor:
         return astype(linspace(*ends, number + 1), floating(node.dtype))
     values = wrap(as_float(name, wrap(node)))
     if node.shape[0] == 0:
-        unit: Tensor = linspace(0.0, 1.0, number + 1)
-        return unit
+        return wrap(literal(np.linspace(0.0, 1.0, number + 1), values.dtype))
     low_, high_ = reduce.min(values), reduce.max(values)
     is_one = low_ == high_
     low_, high_ = where(is_one, low_ - 0.5, low_), where(is_one, high_ + 0.5, high_)

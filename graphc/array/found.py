@@ -14,10 +14,11 @@ import numpy as np
 from graphc.array.convert import ArrayLike, as_node, cast_to, scalar
 from graphc.array.handle import wrap
 from graphc.array.shape import part, stack
+from graphc.array.values import is_concrete, value_of
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
-from graphc.ir.graph import Node, known_value, literal
+from graphc.ir.graph import Node, known_value, literal, toposort, variable
 from graphc.ir.types import BOOL, INT64
 from graphc.ops import ordering
 from graphc.ops.elementwise import iota, lt, where
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 def found_size(kind: str, count: Node, most: Size | None) -> Size:
     """Return the size that `count` says, which is at most `most`: a number if that is known, else found by each call.
 
-    `kind` names it in shapes: a word for what is counted.
+    It is known now if it depends on constants alone. `kind` names it in shapes: a word for what is counted.
     """
     value = known_value(count)
+    if value is None and not any(n.op is variable for n in toposort([count])) and is_concrete(count):
+        value = value_of(kind, count, "")
     return int(value) if value is not None else Dim.found(kind, count, most)
 
 
