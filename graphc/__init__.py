@@ -114,6 +114,7 @@ from graphc.array.editing import (
     ediff1d,
     extract,
     insert,
+    repeat,
     trim_zeros,
 )
 from graphc.array.elementwise import (
@@ -358,7 +359,16 @@ from graphc.array.reduce import (
     var,
 )
 from graphc.array.sets import (
+    intersect1d,
     isin,
+    setdiff1d,
+    setxor1d,
+    union1d,
+    unique,
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
 )
 from graphc.array.shape import (
     broadcast_arrays,
@@ -372,7 +382,6 @@ from graphc.array.shape import (
     pad,
     permute_dims,
     ravel,
-    repeat,
     reshape,
     roll,
     split,
@@ -640,6 +649,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "intersect1d",
     "invert",
     "isclose",
     "iscomplex",
@@ -764,6 +774,8 @@ __all__ = [
     "searchsorted",
     "select",
     "set_threads",
+    "setdiff1d",
+    "setxor1d",
     "shape",
     "sigmoid",
     "sign",
@@ -807,6 +819,12 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "union1d",
+    "unique",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
     "unravel_index",
     "unstack",
     "value_and_grad",

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc.array import cumulative, dot, elementwise, index, logic, ordering, reduce, shape, values
+from graphc.array import cumulative, dot, editing, elementwise, index, logic, ordering, reduce, shape, values
 from graphc.array.convert import ArrayLike, as_device, as_node
 from graphc.array.handle import Handle, handles, wrap
 from graphc.array.shape import Axes
@@ -318,9 +318,9 @@ class Tensor(Handle):
         """Return `gx.ravel` of it."""
         return shape.ravel(self)
 
-    def repeat(self, repeats: int, axis: int | None = None) -> Tensor:
+    def repeat(self, repeats: ArrayLike, axis: int | None = None) -> Tensor:
         """Return `gx.repeat` of it."""
-        return shape.repeat(self, repeats, axis=axis)
+        return editing.repeat(self, repeats, axis=axis)
 
     def detach(self) -> Tensor:
         """Return `gx.stop_gradient` of it."""

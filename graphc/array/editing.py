@@ -17,8 +17,8 @@ from graphc.array.convert import (
     listed,
     spread_to,
 )
-from graphc.array.found import fill_node, places_of, resized, static_size, true_count
-from graphc.array.gathering import as_size, flattened, take
+from graphc.array.found import fill_node, found_size, places_of, resized, static_size, true_count
+from graphc.array.gathering import as_size, flattened, integers, take
 from graphc.array.handle import Handle, wrap
 from graphc.array.index import read
 from graphc.array.shape import concat, part
@@ -28,11 +28,13 @@ from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, known_value, literal
 from graphc.ir.types import BOOL, INT64, TensorType
 from graphc.ops.control import zeros
-from graphc.ops.elementwise import bitwise_not, check_index, iota, ne, where
+from graphc.ops.cumulative import cumsum
+from graphc.ops.elementwise import bitwise_not, check_index, iota, minimum, ne, where
 from graphc.ops.index import scatter
 from graphc.ops.ordering import argsort, searchsorted
 from graphc.ops.ordering import sort as sorted_
-from graphc.ops.shape import reshape
+from graphc.ops.reduce import sum as reduce_sum
+from graphc.ops.shape import broadcast, reshape
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -99,6 +101,64 @@ def extract(
     """
     mask, node = as_node("extract", condition), as_node("extract", x)
     return compress(wrap(flattened(mask)), wrap(flattened(node)), size=size, fill_value=fill_value)
+
+
+# Repeating.
+
+
+def repeat(
+    x: ArrayLike, repeats: ArrayLike, /, axis: int | None = None, *, total_repeat_length: int | Dim | None = None
+) -> Tensor:
+    """Repeat each element `repeats` times along an axis, or of the flattened x; one number, or one for each element.
+
+    Where the numbers are a Tensor, each call finds the size of the result, see `nonzero`. With `total_repeat_length`
+    the result has that many: the first ones, then copies of the last element where there are fewer, as in jax.numpy.
+
+    >>> gx.repeat(gx.placeholder((3, 2), name="x"), 4, axis=0).shape
+    (12, 2)
+    >>> gx.compile([], gx.repeat([5, 6, 7], [2, 0, 1]))()
+    array([5, 5, 7])
+    """
+    node, times = as_node("repeat", x), integers("repeat", repeats)
+    if axis is None:
+        node, axis = flattened(node), 0
+    place = axis_index("repeat", axis, node.ndim)
+    extent, known = node.shape[place], known_value(times)
+    if known is not None and (known < 0).any():
+        raise ArgumentError(f"repeat: repeats must be at least 0, got {int(known.min())}")
+    if known is not None and known.size == 1:
+        return wrap(_repeated(node, int(known.item()), place))
+    if times.ndim > 1 or (times.ndim and times.shape[0] != 1 and differ(times.shape[0], extent)):
+        raise ShapeError(
+            f"repeat: repeats must be one number or as many as axis {place} of {node.type}, got {times.type}"
+        )
+    if known is not None and isinstance(extent, int):
+        return take(wrap(node), np.repeat(np.arange(extent), known), axis=place)
+    counted = check_index(spread_to(times, (extent,)), size=_MOST, wrap=False)
+    ends = cumsum(counted, axis=0, reverse=False)
+    total = reduce_sum(counted, axis=(0,))
+    size = static_size("repeat", total_repeat_length)
+    if size is None:
+        size = found_size("repeats", total, None)
+    source = searchsorted(ends, iota(shape=(size,), axis=0, dtype=INT64), right=True)
+    if total_repeat_length is not None:
+        source = minimum(source, as_size(extent - 1))
+    return take(wrap(node), wrap(source), axis=place)
+
+
+_MOST = 1 << 31
+"""Above the number of times that an element is repeated."""
+
+
+def _repeated(node: Node, times: int, place: int) -> Node:
+    """Return each element repeated along an axis: a row of copies for each, and these one after the other."""
+    shape = node.shape
+    spread = broadcast(
+        node,
+        shape=(*shape[: place + 1], times, *shape[place + 1 :]),
+        axes=tuple([k if k <= place else k + 1 for k in range(node.ndim)]),
+    )
+    return reshape(spread, shape=(*shape[:place], shape[place] * times, *shape[place + 1 :]))
 
 
 # Inserting, deleting, joining.

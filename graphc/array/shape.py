@@ -20,14 +20,12 @@ from graphc.array.convert import (
     spread_to,
 )
 from graphc.array.handle import wrap
-from graphc.array.values import value_of
 from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
-from graphc.ir.graph import Node, literal
-from graphc.ir.types import INT64, MOST_AXES, Shape, as_shape
+from graphc.ir.graph import Node
+from graphc.ir.types import MOST_AXES, Shape, as_shape
 from graphc.ops import shape as ops
-from graphc.ops.index import gather
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -320,48 +318,6 @@ def tile(x: ArrayLike, repetitions: int | Sequence[int], /) -> Tensor:
     axes = tuple(2 * k + 1 for k in range(rank))[rank - node.ndim :]
     spread = ops.broadcast(node, shape=pairs, axes=axes) if pairs else node
     return wrap(_reshaped("tile", spread, tuple(r * n for r, n in zip(times, sizes, strict=True))))
-
-
-def repeat(x: ArrayLike, repeats: ArrayLike, /, axis: int | None = None) -> Tensor:
-    """Repeat each element along an axis, or of the flattened x, `repeats` times: one number, or one for each element.
-
-    Numbers of their own for elements must be known while building.
-
-    >>> gx.repeat(gx.placeholder((3, 2), name="x"), 4, axis=0).shape
-    (12, 2)
-    """
-    node = as_node("repeat", x)
-    if axis is None:
-        node, place = _reshaped("repeat", node, (node.tensor_type.size,)), 0
-    else:
-        place = axis_index("repeat", axis, node.ndim)
-    counts = _known_counts(repeats, node.shape[place])
-    if counts.ndim:
-        sources = literal(np.repeat(np.arange(counts.size), counts), INT64)
-        found = gather(node, sources, axes=(place,), wrap=False)
-        return wrap(moved("repeat", found, 0, place))
-    times, shape = int(counts), node.shape
-    spread = ops.broadcast(
-        node,
-        shape=(*shape[: place + 1], times, *shape[place + 1 :]),
-        axes=tuple(k if k <= place else k + 1 for k in range(node.ndim)),
-    )
-    return wrap(_reshaped("repeat", spread, (*shape[:place], shape[place] * times, *shape[place + 1 :])))
-
-
-def _known_counts(repeats: ArrayLike, extent: Size) -> np.ndarray[Any, Any]:
-    """Return how often elements repeat: one number of rank 0, or one for each of them."""
-    node = as_node("repeat", repeats)
-    if node.dtype.kind not in "iu" or node.ndim > 1:
-        raise ArgumentError(f"repeat: repeats must be an int or a vector of ints, got {node.type}")
-    counts = value_of("repeat", node, "how long the result is must be known while building")
-    if (counts < 0).any():
-        raise ArgumentError(f"repeat: repeats must be at least 0, got {counts.min()}")
-    if counts.size == 1:
-        return counts.reshape(())
-    if differ(counts.size, extent):
-        raise ShapeError(f"repeat: repeats must be one number or {extent}, one for each element, got {counts.size}")
-    return counts
 
 
 # Joining and taking apart.
