@@ -13,7 +13,7 @@ from graphc.array.convert import asarray
 from graphc.array.handle import wrap
 from graphc.array.state import update_nodes
 from graphc.errors import ArgumentError, GraphcError, ShapeError, located_at, shown
-from graphc.ir.dims import Dim, symbols_of
+from graphc.ir.dims import Dim, Found, symbols_of
 from graphc.ir.found import found_sizes
 from graphc.ir.graph import Graph, Node, bind_sizes, placeholder, toposort, variable
 from graphc.ir.types import TensorType
@@ -30,8 +30,8 @@ class Captured:
     structure: Structure
     symbols: frozenset[str]
     """The names of all unknown sizes of inputs."""
-    counts: Mapping[str, Node]
-    """The nodes that say the sizes which a call finds, by their names."""
+    found: Mapping[str, Found]
+    """The sizes that a call finds, by their names: the nodes that say them, and the most that they can be."""
 
 
 def capture(
@@ -58,7 +58,8 @@ def capture(
     _require_listed(whole, found)
     outputs, counts = whole.outputs[: len(results)], whole.outputs[len(results) :]
     graph = Graph(nodes, outputs, whole.updates, graph.name)
-    return Captured(graph, structure, frozenset(_symbols(whole) - found.keys()), dict(zip(found, counts, strict=True)))
+    new = {name: Found(count, f.most) for (name, f), count in zip(found.items(), counts, strict=True)}
+    return Captured(graph, structure, frozenset(_symbols(whole) - found.keys()), new)
 
 
 def bound(graph: Graph, sizes: Mapping[str, int]) -> Graph:

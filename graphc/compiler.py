@@ -26,7 +26,10 @@ from graphc.errors import ArgumentError
 from graphc.guards import EagerRunner, NaNGuard, cells_of
 from graphc.inspect.explain import Explanation
 from graphc.inspect.profile import Profile
-from graphc.ir.graph import Graph, Node
+from graphc.ir import dims
+from graphc.ir.dims import Found, symbols_of
+from graphc.ir.found import found_in
+from graphc.ir.graph import Graph
 from graphc.ir.groups import Group
 from graphc.ir.journal import Journal
 from graphc.ir.loop_text import program_text
@@ -38,9 +41,10 @@ from graphc.nest import flatten
 from graphc.options import Options, checked_options, is_set
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
+from graphc.passes.padding import padded
 from graphc.passes.release import release
 from graphc.passes.rematerialize import rematerialize
-from graphc.passes.stages import stages
+from graphc.passes.stages import in_order, stages
 from graphc.peaks import peaks
 from graphc.pipeline import RULES, optimize, print_if_asked, run_pass
 from graphc.profiling import profile
@@ -91,8 +95,8 @@ def compile(
     graph = captured.graph
     share_lock(cells_of(graph))
     make = _eager if backend == "eager" else _native
-    if captured.counts:
-        make = partial(_staged, make, captured.counts)
+    if captured.found:
+        make = partial(_staged, make, captured.found)
     return Executable(
         graph.name,
         [InputSpec(n.attrs["name"], n.tensor_type, n.location) for n in graph.inputs],
@@ -296,6 +300,17 @@ def _eager(graph: Graph, sizes: Mapping[str, int], options: Options) -> Speciali
 # A graph whose sizes are found while it runs.
 
 
+def most_sizes(found: Mapping[str, Found], sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return the most that found sizes can be, where that is known."""
+    limits = {name: dims.bind(f.most, sizes) for name, f in found.items() if f.most is not None}
+    for _ in limits:  # the most that one can be may be another
+        limits = {
+            name: dims.bind(most, {n: m for n, m in limits.items() if isinstance(m, int)})
+            for name, most in limits.items()
+        }
+    return {name: most for name, most in limits.items() if isinstance(most, int)}
+
+
 class _Parts(tuple[Any, ...]):
     """What there is of each stage, in their order; printed one after the other."""
 
@@ -319,24 +334,35 @@ class _StagedSpecialization(Specialization):
 
 def _staged(
     make: Callable[[Graph, Mapping[str, int], Options], Specialization],
-    counts: Mapping[str, Node],
+    found: Mapping[str, Found],
     graph: Graph,
     sizes: Mapping[str, int],
     options: Options,
 ) -> Specialization:
-    """Return code that finds sizes as it runs; that of its first stage is made now."""
-    whole = Graph(graph.inputs, (*graph.outputs, *counts.values()), graph.updates, graph.name)
+    """Return code that finds sizes as it runs, with that of its first stage made; or code of no such size, where the
+    most that they can be does."""
+    whole = Graph(graph.inputs, (*graph.outputs, *[f.count for f in found.values()]), graph.updates, graph.name)
     known = bound(whole, sizes)
-    count = len(graph.outputs)
-    plain = Graph(known.inputs, known.outputs[:count], known.updates, known.name)
-    of_sizes = dict(zip(counts, known.outputs[count:], strict=True))
-    results = [Result(r, r.tensor_type) for r in plain.results]
+    plain = Graph(known.inputs, known.outputs[: len(graph.outputs)], known.updates, known.name)
+    counts = dict(zip(found, known.outputs[len(graph.outputs) :], strict=True))
+    order = in_order((*plain.results, *counts.values()), counts)
+    # The reference is as written; and with NaNs looked for, there is to be no element that means nothing.
+    limits = {} if options.check_nan or make is _eager else most_sizes(found, sizes)
+    static = padded(plain.results, order, counts, limits)
+    if not static.nonempty and all(r.tensor_type.is_static for r in plain.results):
+        prepared = plain.replace_results(static.results)
+        if not any(found_in(n, counts) for n in prepared.nodes):
+            return make(prepared, sizes, options)
+    results = [Result(n, r.tensor_type) for n, r in zip(static.results, plain.results, strict=True)]
+    asked = symbols_of(
+        [*[s for r in results for s in r.type.shape], *[s for _, sizes in static.nonempty for s in sizes]]
+    )
     codes = [
         Codes(stage, lambda stage_graph, found: make(stage_graph, found, options))
-        for stage in stages(graph.name, [r.node for r in results], of_sizes)
+        for stage in stages(graph.name, static.results, static.counts, asked)
     ]
     codes[0].code({})
-    runner = StagedRunner(plain, results, codes, called)
+    runner = StagedRunner(plain, results, codes, static.nonempty, called)
 
     def latest() -> list[Specialization]:
         made = [c.made[-1] for c in codes if c.made]

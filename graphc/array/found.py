@@ -7,7 +7,9 @@ the node that counts it.
 from __future__ import annotations
 
 import operator
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -18,7 +20,8 @@ from graphc.array.values import is_concrete, value_of
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
-from graphc.ir.graph import Node, known_value, literal, toposort, variable
+from graphc.ir.graph import Elementwise, Node, Reduction, View, known_value, literal, toposort, variable
+from graphc.ir.intern import attr_key
 from graphc.ir.types import BOOL, INT64
 from graphc.ops import ordering
 from graphc.ops.elementwise import iota, lt, where
@@ -40,6 +43,13 @@ def found_size(kind: str, count: Node, most: Size | None) -> Size:
     return int(value) if value is not None else Dim.found(kind, count, most)
 
 
+_places: WeakValueDictionary[Hashable, Node] = WeakValueDictionary()
+"""Where masks are true. What is written alike is one mask, so that its size is one: x.at[x > 0].set(f(x[x > 0])).
+
+The keys have the ids of nodes that the values keep alive.
+"""
+
+
 def places_of(mask: Node, size: Size | None = None) -> Node:
     """Return where a mask of one axis is true, in order: as many places as there are, or `size` of them.
 
@@ -48,11 +58,29 @@ def places_of(mask: Node, size: Size | None = None) -> Node:
     value = known_value(mask)
     if value is not None and size is None:
         return literal(np.flatnonzero(value), INT64)
-    # The order is stable: first where it is true, then where it is false.
-    ordered = ordering.argsort(mask, descending=True, count=mask.shape[0])
-    if size is None:
-        size = found_size("true", true_count(mask), mask.shape[0])
-    return part(ordered, 0, 0, size)
+    key = _written(mask, 16)[0]
+    places = _places.get(key) if size is None else None
+    if places is None:
+        # The order is stable: first where it is true, then where it is false.
+        ordered = ordering.argsort(mask, descending=True, count=mask.shape[0])
+        if size is not None:
+            return part(ordered, 0, 0, size)
+        places = _places[key] = part(ordered, 0, 0, found_size("true", true_count(mask), mask.shape[0]))
+    return places
+
+
+def _written(node: Node, budget: int) -> tuple[Hashable, int]:
+    """Return a key that is equal for values written alike, down to as many operations, and what is left of these."""
+    value = known_value(node)
+    if value is not None and value.ndim == 0:
+        return (value.dtype, value.tobytes()), budget
+    if budget <= 0 or not isinstance(node.op, Elementwise | View | Reduction) or not node.inputs:
+        return id(node), budget
+    parts: list[Hashable] = [node.op.name, node.type, tuple([(k, attr_key(node.attrs[k])) for k in sorted(node.attrs)])]
+    for source in node.inputs:
+        part_key, budget = _written(source, budget - 1)
+        parts.append(part_key)
+    return tuple(parts), budget
 
 
 def true_count(mask: Node) -> Node:

@@ -19,15 +19,15 @@ from graphc.errors import ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node
-from graphc.ir.types import INT64, TensorType
+from graphc.ir.types import BOOL, INT64, TensorType
 from graphc.ops.control import zeros
-from graphc.ops.cumulative import cumsum, neighbour
+from graphc.ops.cumulative import cumsum
 from graphc.ops.elementwise import bitwise_and, bitwise_not, bitwise_or, cast, eq, iota, ne
 from graphc.ops.index import gather, scatter
 from graphc.ops.ordering import argsort, searchsorted
 from graphc.ops.ordering import sort as sorted_
 from graphc.ops.reduce import any_
-from graphc.ops.shape import reshape
+from graphc.ops.shape import embed, reshape
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -107,7 +107,9 @@ def _sorted(node: Node, *, equal_nan: bool) -> _Sorted:
 
 def _differ(rows: Node, equal_nan: bool) -> Node:
     """Return which elements differ from those of the row before; what it says of the first row has no meaning."""
-    before = neighbour(rows, 0, -1, 0)
+    earlier = part(rows, 0, 0, dims.maximum(rows.shape[0] - 1, 0))
+    step, start = (1,) * rows.ndim, (1, *[0] * (rows.ndim - 1))
+    before = embed(earlier, shape=rows.shape, start=start, step=step, value=False if rows.dtype == BOOL else 0)
     different = ne(rows, before)
     if not equal_nan or rows.dtype.kind != "f":
         return different

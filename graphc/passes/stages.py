@@ -6,11 +6,11 @@ takes inputs, the values of variables, and what earlier stages gave; it writes n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphc.ir.found import found_in
-from graphc.ir.graph import Elementwise, Graph, Node, View, constant, placeholder, variable
+from graphc.ir.graph import Elementwise, Graph, Node, View, constant, placeholder, toposort, variable
 from graphc.ops.shape import embed, slice_
 
 
@@ -29,9 +29,15 @@ class Stage:
     finds: tuple[tuple[str, Node], ...]
 
 
-def stages(name: str, results: Sequence[Node], counts: Mapping[str, Node]) -> tuple[Stage, ...]:
-    """Return the stages that compute the results; `counts` are the nodes that say the sizes that a call finds."""
-    order = _in_order((*results, *counts.values()), counts)
+def stages(
+    name: str, results: Sequence[Node], counts: Mapping[str, Node], asked: Collection[str] = ()
+) -> tuple[Stage, ...]:
+    """Return the stages that compute the results, and the sizes `asked` for.
+
+    `counts` are the nodes that say the sizes that a call finds.
+    """
+    counts = _needed((*results, *[counts[s] for s in asked]), counts) | {s: counts[s] for s in asked}
+    order = in_order((*results, *counts.values()), counts)
     level: dict[Node, int] = {}
     for node in order:
         found = [level[counts[s]] + 1 for s in found_in(node, counts)]
@@ -50,7 +56,18 @@ def stages(name: str, results: Sequence[Node], counts: Mapping[str, Node]) -> tu
     return tuple(reversed(made))
 
 
-def _in_order(roots: Sequence[Node], counts: Mapping[str, Node]) -> list[Node]:
+def _needed(results: Sequence[Node], counts: Mapping[str, Node]) -> dict[str, Node]:
+    """Return the counts of the sizes that the results have, or what they are computed from."""
+    needed: dict[str, Node] = {}
+    pending: Sequence[Node] = tuple(results)
+    while pending:
+        symbols = {s for n in toposort(pending) for s in found_in(n, counts)} - needed.keys()
+        pending = [counts[s] for s in symbols]
+        needed.update(zip(symbols, pending, strict=True))
+    return {s: n for s, n in counts.items() if s in needed}
+
+
+def in_order(roots: Sequence[Node], counts: Mapping[str, Node]) -> list[Node]:
     """Return all nodes that the roots need, after their inputs and after the counts of the sizes that they have."""
 
     def needs(node: Node) -> Iterator[Node]:

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from graphc.errors import ShapeError, located_at
+from graphc.ir import dims
+from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node
 from graphc.ir.types import TensorType
 from graphc.runtime.callpath import Entry
@@ -80,14 +82,17 @@ class StagedRunner:
         graph: Graph,
         results: Sequence[Result],
         codes: Sequence[Codes],
+        nonempty: Sequence[tuple[Node, tuple[Size, ...]]],
         called: Callable[[Node], str],
     ) -> None:
-        """`results` are those of the graph; `called` says what a variable is called in messages."""
+        """`results` are those of the graph; `nonempty` are reductions, of which none of these sizes may be 0; `called`
+        says what a variable is called in messages."""
         self.codes = tuple(codes)
         self._graph = graph
         self._results = tuple(results)
         self._variables = graph.variables
         self._cells: list[Cell] = [v.attrs["state"] for v in graph.variables]
+        self._nonempty = tuple(nonempty)
         self._called = called
 
     def entry(self, shapes: Sequence[tuple[int, ...]]) -> Entry | None:
@@ -97,6 +102,7 @@ class StagedRunner:
         """Return the outputs; variables have their new values."""
         with holding(self._cells):
             values, sizes = self._computed(arrays, lambda code, given: code.runner.run(given))
+            self._require_elements(sizes)
             found = [_part(values[r.node], r.type.bind(sizes)) for r in self._results]
             # The caller owns each result: none is another, nor an input.
             found = [f.copy() if any(f is other for other in found[:k]) else f for k, f in enumerate(found)]
@@ -112,6 +118,12 @@ class StagedRunner:
             for (variable, _), value in updates:
                 variable.attrs["state"].array[...] = value
         return found[:count]
+
+    def _require_elements(self, sizes: Mapping[str, int]) -> None:
+        for node, extents in self._nonempty:
+            if any(dims.bind(e, sizes) == 0 for e in extents):
+                name, given = node.op.name, node.inputs[0].type.bind(sizes)
+                raise ShapeError(f"{name}: an axis of size 0 has no {name}, got {given}", node.location)
 
     def visit(self, arrays: Sequence[Array], see: Callable[[Any, Sequence[Array]], None]) -> None:
         """Run the stages without storing new values of variables, and show each code and what it takes before it
