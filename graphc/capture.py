@@ -13,7 +13,7 @@ from graphc.array.convert import asarray
 from graphc.array.handle import wrap
 from graphc.array.state import update_nodes
 from graphc.errors import ArgumentError, GraphcError, ShapeError, located_at, shown
-from graphc.ir.dims import Dim, Found, symbols_of
+from graphc.ir.dims import Dim, Found, origins_of, symbols_of
 from graphc.ir.found import found_sizes
 from graphc.ir.graph import Graph, Node, bind_sizes, placeholder, toposort, variable
 from graphc.ir.types import TensorType
@@ -86,6 +86,12 @@ def _input_nodes(inputs: Sequence[Tensor]) -> tuple[Node, ...]:
             hint = "; a variable is state, not an input" if isinstance(tensor, Variable) else ""
             raise ArgumentError(f"compile: input {k} must be a placeholder, got {shown(tensor)}{hint}")
         name = tensor.node.attrs["name"]
+        if origins_of(tensor.shape):
+            raise ArgumentError(
+                f"compile: input {k}, {name}, is {tensor.node.type}: a call finds this size, so it cannot be that of "
+                "an input; use None, which the call compares",
+                tensor.node.location,
+            )
         if name in nodes:
             what = "is listed twice" if nodes[name] is tensor.node else "has the name of another input"
             raise ArgumentError(f"compile: input {k}, {name}, {what}")

@@ -126,18 +126,18 @@ def repeat(
     extent, known = node.shape[place], known_value(times)
     if known is not None and (known < 0).any():
         raise ArgumentError(f"repeat: repeats must be at least 0, got {int(known.min())}")
-    if known is not None and known.size == 1:
+    size = static_size("repeat", total_repeat_length)
+    if known is not None and known.size == 1 and size is None:
         return wrap(_repeated(node, int(known.item()), place))
     if times.ndim > 1 or (times.ndim and times.shape[0] != 1 and differ(times.shape[0], extent)):
         raise ShapeError(
             f"repeat: repeats must be one number or as many as axis {place} of {node.type}, got {times.type}"
         )
-    if known is not None and isinstance(extent, int):
+    if known is not None and isinstance(extent, int) and size is None:
         return take(wrap(node), np.repeat(np.arange(extent), known), axis=place)
     counted = check_index(spread_to(times, (extent,)), size=_MOST, wrap=False)
     ends = cumsum(counted, axis=0, reverse=False)
     total = reduce_sum(counted, axis=(0,))
-    size = static_size("repeat", total_repeat_length)
     if size is None:
         size = found_size("repeats", total, None)
     source = searchsorted(ends, iota(shape=(size,), axis=0, dtype=INT64), right=True)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from graphc.errors import ShapeError, SymbolicValueError
-from graphc.ir.dims import Dim
+from graphc.ir.found import sizes_of
 from graphc.ir.graph import Node, known_value, placeholder, toposort
 
 Array = np.ndarray[Any, Any]
@@ -39,7 +39,7 @@ def open_end(node: Node) -> Node | None:
     if known_value(node) is not None:
         return None
     for source in toposort([node]):
-        if source.op is placeholder or isinstance(source.attrs.get("value"), Dim):
+        if source.op is placeholder or any(size.symbols() - size.origins().keys() for size in sizes_of(source)):
             return source
     return None
 
@@ -72,7 +72,7 @@ def values_of(what: str, nodes: Sequence[Node], remedy: str) -> list[Array]:
 def _unknown(node: Node, cause: Node) -> str:
     if node is cause and cause.op is placeholder:
         return f"the value of {cause.attrs['name']}, {cause.type}, is not known before a call"
-    what = cause.attrs["name"] if cause.op is placeholder else f"the size {cause.attrs['value']}"
+    what = cause.attrs["name"] if cause.op is placeholder else f"the size {next(sizes_of(cause))}"
     return f"the value of this {node.type} depends on {what}, which is not known before a call"
 
 
