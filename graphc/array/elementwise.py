@@ -125,8 +125,11 @@ def divide(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
 def pow(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     """Raise to a power.
 
-    Floats follow C's pow. An integer power of integers wraps; its exponent must not be negative, which is an
-    ArgumentError where it is known while building, else an OutOfBoundsError when the graph runs.
+    Floats follow C's pow. The gradient with respect to the exponent is NaN where the base is negative, and 0 where the
+    base is 0 and the exponent is not negative; that with respect to the base is 0 where the exponent is 0.
+
+    An integer power of integers wraps; its exponent must not be negative, which is an ArgumentError where it is known
+    while building, else an OutOfBoundsError when the graph runs.
 
     >>> gx.pow(gx.placeholder((3,), name="x"), 0.5)
     <Tensor f32[3] = pow(x, 0.5)>
@@ -384,7 +387,7 @@ def _rounded_integers(node: Node, unit: int) -> Node:
 
 
 def sqrt(x: ArrayLike, /) -> Tensor:
-    """Return the square root, NaN below 0.
+    """Return the square root, NaN below 0; the gradient at 0 is infinite.
 
     >>> gx.sqrt(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = sqrt(x)>
@@ -393,7 +396,7 @@ def sqrt(x: ArrayLike, /) -> Tensor:
 
 
 def cbrt(x: ArrayLike, /) -> Tensor:
-    """Return the cube root, also of negative numbers.
+    """Return the cube root, also of negative numbers; the gradient at 0 is infinite.
 
     >>> gx.cbrt(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = cbrt(x)>
@@ -429,7 +432,7 @@ def expm1(x: ArrayLike, /) -> Tensor:
 
 
 def log(x: ArrayLike, /) -> Tensor:
-    """Return the natural logarithm: -inf at 0, NaN below.
+    """Return the natural logarithm: -inf at 0, NaN below. The gradient is 1 / x everywhere, at 0 infinite.
 
     >>> gx.log(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = log(x)>
@@ -438,7 +441,7 @@ def log(x: ArrayLike, /) -> Tensor:
 
 
 def log1p(x: ArrayLike, /) -> Tensor:
-    """Return log(1 + x), accurate near 0.
+    """Return log(1 + x), accurate near 0; the gradient at -1 is infinite.
 
     >>> gx.log1p(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = log1p(x)>
@@ -447,7 +450,7 @@ def log1p(x: ArrayLike, /) -> Tensor:
 
 
 def log2(x: ArrayLike, /) -> Tensor:
-    """Return the logarithm to base 2.
+    """Return the logarithm to base 2; the gradient at 0 is infinite.
 
     >>> gx.log2(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = log2(x)>
@@ -456,7 +459,7 @@ def log2(x: ArrayLike, /) -> Tensor:
 
 
 def log10(x: ArrayLike, /) -> Tensor:
-    """Return the logarithm to base 10.
+    """Return the logarithm to base 10; the gradient at 0 is infinite.
 
     >>> gx.log10(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = log10(x)>
@@ -466,6 +469,9 @@ def log10(x: ArrayLike, /) -> Tensor:
 
 def logaddexp(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     """Return log(exp(x1) + exp(x2)) without overflow; infinities follow the limit.
+
+    Where the result is near 0, its error is that of rounding the operands, not the result. At a tie the gradient is 1/2
+    for each side.
 
     >>> gx.logaddexp(gx.placeholder((3,), name="x"), 0.0).shape
     (3,)
@@ -550,7 +556,7 @@ def tan(x: ArrayLike, /) -> Tensor:
 
 
 def asin(x: ArrayLike, /) -> Tensor:
-    """Return the angle in [-pi/2, pi/2] whose sine is x.
+    """Return the angle in [-pi/2, pi/2] whose sine is x, NaN outside [-1, 1]; the gradient at 1 and -1 is infinite.
 
     >>> gx.asin(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = asin(x)>
@@ -559,7 +565,7 @@ def asin(x: ArrayLike, /) -> Tensor:
 
 
 def acos(x: ArrayLike, /) -> Tensor:
-    """Return the angle in [0, pi] whose cosine is x.
+    """Return the angle in [0, pi] whose cosine is x, NaN outside [-1, 1]; the gradient at 1 and -1 is -inf.
 
     >>> gx.acos(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = acos(x)>
@@ -577,7 +583,7 @@ def atan(x: ArrayLike, /) -> Tensor:
 
 
 def atan2(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
-    """Return the angle in [-pi, pi] of the point with ordinate x1 and abscissa x2.
+    """Return the angle in [-pi, pi] of the point with ordinate x1 and abscissa x2; the gradient at the origin is 0.
 
     >>> gx.atan2(gx.placeholder((3,), name="y"), 1.0)
     <Tensor f32[3] = atan2(y, 1.0)>
@@ -622,7 +628,7 @@ def asinh(x: ArrayLike, /) -> Tensor:
 
 
 def acosh(x: ArrayLike, /) -> Tensor:
-    """Return the inverse of cosh, at least 0; NaN below 1.
+    """Return the inverse of cosh, at least 0; NaN below 1. The gradient at 1 is infinite.
 
     >>> gx.acosh(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = acosh(x)>
@@ -631,7 +637,7 @@ def acosh(x: ArrayLike, /) -> Tensor:
 
 
 def atanh(x: ArrayLike, /) -> Tensor:
-    """Return the inverse of tanh; NaN outside [-1, 1].
+    """Return the inverse of tanh: infinite at 1 and -1, as the gradient is there, and NaN beyond.
 
     >>> gx.atanh(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = atanh(x)>

@@ -128,8 +128,8 @@ pow: Elementwise = elementwise(
     (
         # y * x**(y-1), where y = 0 gives 0 also at x = 0.
         lambda ct, out, x, y: ct * (y * pow(x, where(eq(y, 0.0), literal(1, y.dtype), y - 1.0))),
-        # x**y * log(x), with the limit 0 at x = 0.
-        lambda ct, out, x, y: ct * (out * log(where(eq(x, 0.0), literal(1, x.dtype), x))),
+        # x**y * log(x), with the limit 0 at x = 0 for y >= 0.
+        lambda ct, out, x, y: ct * (out * log(where(bitwise_and(eq(x, 0.0), ge(y, 0.0)), literal(1, x.dtype), x))),
     ),
     doc="x to the power y.",
 )
@@ -235,9 +235,15 @@ acos: Elementwise = elementwise(
 atan: Elementwise = elementwise("atan", same(FLOATS), np.arctan, (lambda ct, out, x: ct / (x * x + 1.0),))
 sinh: Elementwise = elementwise("sinh", same(FLOATS), np.sinh, (lambda ct, out, x: ct * cosh(x),))
 cosh: Elementwise = elementwise("cosh", same(FLOATS), np.cosh, (lambda ct, out, x: ct * sinh(x),))
-asinh: Elementwise = elementwise("asinh", same(FLOATS), np.arcsinh, (lambda ct, out, x: ct / sqrt(x * x + 1.0),))
+asinh: Elementwise = elementwise(
+    "asinh", same(FLOATS), np.arcsinh, (lambda ct, out, x: ct / hypot(x, literal(1, x.dtype)),)
+)
 acosh: Elementwise = elementwise(
-    "acosh", same(FLOATS), np.arccosh, (lambda ct, out, x: ct / sqrt((x - 1.0) * (x + 1.0)),)
+    # Two roots, as their product is in range where that of their squares is not.
+    "acosh",
+    same(FLOATS),
+    np.arccosh,
+    (lambda ct, out, x: ct / (sqrt(x - 1.0) * sqrt(x + 1.0)),),
 )
 atanh: Elementwise = elementwise("atanh", same(FLOATS), np.arctanh, (lambda ct, out, x: ct / ((1.0 - x) * (x + 1.0)),))
 atan2: Elementwise = elementwise(
@@ -245,10 +251,21 @@ atan2: Elementwise = elementwise(
     same(FLOATS),
     np.arctan2,
     (
-        lambda ct, out, y, x: ct * x / (x * x + y * y),
-        lambda ct, out, y, x: -(ct * y / (x * x + y * y)),
+        lambda ct, out, y, x: ct * _over_square_of_radius(x, y, x),
+        lambda ct, out, y, x: -(ct * _over_square_of_radius(y, y, x)),
     ),
+    doc="The angle of the point (x, y); derivative 0 at the origin.",
 )
+
+
+def _over_square_of_radius(z: Node, y: Node, x: Node) -> Node:
+    """Return z / (x*x + y*y), neither over- nor underflowing in between; 0 at the origin."""
+    radius = hypot(x, y)
+    is_away = ne(radius, 0.0)
+    divisor = choose(is_away, radius, 1.0)
+    return choose(is_away, z / divisor / divisor, 0.0)
+
+
 sigmoid: Elementwise = elementwise(
     "sigmoid",
     same(FLOATS),
