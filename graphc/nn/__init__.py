@@ -53,9 +53,10 @@ from graphc.nn.attention import scaled_dot_product_attention
 from graphc.nn.containers import ModuleDict, ModuleList, Sequential
 from graphc.nn.conv_layers import AvgPool2d, Conv1d, Conv2d, MaxPool2d
 from graphc.nn.convolution import avg_pool2d, conv1d, conv2d, max_pool2d
+from graphc.nn.dropout import Dropout, dropout
 from graphc.nn.features import embedding, linear, one_hot
 from graphc.nn.files import load, save
-from graphc.nn.init import seed
+from graphc.nn.init import seed, stream
 from graphc.nn.layers import Embedding, Flatten, Identity, Linear
 from graphc.nn.losses import (
     binary_cross_entropy_with_logits,
@@ -86,6 +87,7 @@ __all__ = [
     "BatchNorm",
     "Conv1d",
     "Conv2d",
+    "Dropout",
     "Embedding",
     "Flatten",
     "GroupNorm",
@@ -125,6 +127,7 @@ __all__ = [
     "conv2d",
     "cosine_similarity",
     "cross_entropy",
+    "dropout",
     "elu",
     "embedding",
     "gelu",
@@ -163,5 +166,6 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "stream",
     "tanh",
 ]

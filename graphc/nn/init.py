@@ -16,6 +16,7 @@ import numpy as np
 from graphc.array.convert import count
 from graphc.errors import ArgumentError, DTypeError, ShapeError
 from graphc.ir.types import as_dtype
+from graphc.random.streams import Stream
 
 Array = np.ndarray[Any, Any]
 Seed: TypeAlias = "int | Sequence[int] | np.random.Generator | None"
@@ -23,13 +24,15 @@ Seed: TypeAlias = "int | Sequence[int] | np.random.Generator | None"
 
 
 class _Shared:
-    """The generator of all that is not given a seed, made when it is first needed: importing NumPy's takes long."""
+    """The generator of all that is not given a seed, made when it is first needed: importing NumPy's takes long. And
+    the stream of layers that are given none."""
 
     generator: np.random.Generator | None = None
+    stream: Stream | None = None
 
 
 def seed(value: int | Sequence[int]) -> None:
-    """Start the generator that makes parameters which are given no seed of their own anew.
+    """Begin anew with what is not given a seed of its own: first values of parameters, and `gx.nn.stream`.
 
     >>> gx.nn.seed(0)
     >>> first = gx.nn.Linear(2, 3).weight.value
@@ -38,6 +41,21 @@ def seed(value: int | Sequence[int]) -> None:
     True
     """
     _Shared.generator = generator(value)
+    _Shared.stream = Stream(int(generator(value).integers(2**63)), name="stream")
+
+
+def stream() -> Stream:
+    """Return the stream of random numbers that layers such as Dropout draw from unless they are given another one.
+
+    `gx.nn.seed` replaces it; layers that are called before keep the one they had. Its state goes with that of a model:
+    gx.nn.save({"model": model, "random": gx.nn.stream().state}, path).
+
+    >>> gx.nn.stream() is gx.nn.stream()
+    True
+    """
+    if _Shared.stream is None:
+        _Shared.stream = Stream(int(np.random.default_rng().integers(2**63)), name="stream")
+    return _Shared.stream
 
 
 def generator(value: Seed) -> np.random.Generator:

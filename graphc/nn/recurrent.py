@@ -15,6 +15,7 @@ from graphc.errors import ArgumentError, ShapeError
 from graphc.ir.dims import Size
 from graphc.nn import init
 from graphc.nn.activations import relu
+from graphc.nn.dropout import Dropout
 from graphc.nn.features import linear
 from graphc.nn.init import Seed
 from graphc.nn.layers import uniform_parameter
@@ -40,6 +41,7 @@ class _Recurrent(Module):
         num_layers: int = 1,
         bias: bool = True,
         batch_first: bool = False,
+        dropout: float = 0.0,
         bidirectional: bool = False,
         *,
         dtype: Any = "float32",
@@ -50,6 +52,7 @@ class _Recurrent(Module):
         self.hidden_size = count(name, "hidden_size", hidden_size, 1)
         self.num_layers = count(name, "num_layers", num_layers, 1)
         self.bias, self.batch_first, self.bidirectional = bool(bias), bool(batch_first), bool(bidirectional)
+        self.dropout = Dropout(dropout)
         rng, rows = init.generator(seed), self.gates * self.hidden_size
         for layer in range(self.num_layers):
             width = self.input_size if layer == 0 else self.hidden_size * (1 + self.bidirectional)
@@ -86,6 +89,7 @@ class _Recurrent(Module):
         starts = self._starts(state, xs, is_batch)
         ends: list[State] = []
         for layer in range(self.num_layers):
+            xs = self.dropout(xs) if layer else xs
             outputs = []
             for direction, end in enumerate(self._ends(layer)):
                 start = tuple([s[len(ends)] for s in starts])
@@ -130,10 +134,12 @@ class _Recurrent(Module):
     def _split(self, x: Tensor) -> list[Tensor]:
         return [wrap(part(x.node, x.ndim - 1, k * self.hidden_size, self.hidden_size)) for k in range(self.gates)]
 
-    def extra_repr(self) -> str:
-        options = [("num_layers", self.num_layers, 1), ("bias", self.bias, True)]
-        options += [("batch_first", self.batch_first, False), ("bidirectional", self.bidirectional, False)]
-        return ", ".join([f"{self.input_size}, {self.hidden_size}", *[f"{k}={v}" for k, v, d in options if v != d]])
+    def __repr__(self) -> str:
+        options: list[tuple[str, Any, Any]] = [("num_layers", self.num_layers, 1), ("bias", self.bias, True)]
+        options += [("batch_first", self.batch_first, False), ("dropout", self.dropout.p, 0.0)]
+        options += [("bidirectional", self.bidirectional, False)]
+        further = "".join([f", {k}={v}" for k, v, default in options if v != default])
+        return f"{type(self).__name__}({self.input_size}, {self.hidden_size}{further})"
 
 
 class RNN(_Recurrent):
@@ -142,8 +148,8 @@ class RNN(_Recurrent):
     Calling it with x[time, batch, input_size] and, if wanted, a first state returns (output, h): output[time, batch,
     hidden_size], twice as wide if it is bidirectional, is that of the last layer in every step; h[layers * directions,
     batch, hidden_size] are the states of all layers in the end. With batch_first, batch and time change places in x and
-    output; without a batch, x is [time, input_size]. Parameters start between -1/sqrt(hidden_size) and
-    1/sqrt(hidden_size).
+    output; without a batch, x is [time, input_size]. `dropout` is the probability to leave out, in training, an output
+    of any layer but the last. Parameters start between -1/sqrt(hidden_size) and 1/sqrt(hidden_size).
 
     >>> output, h = gx.nn.RNN(4, 8, num_layers=2)(gx.placeholder(("time", "batch", 4)))
     >>> output.shape, h.shape
@@ -160,6 +166,7 @@ class RNN(_Recurrent):
         nonlinearity: str = "tanh",
         bias: bool = True,
         batch_first: bool = False,
+        dropout: float = 0.0,
         bidirectional: bool = False,
         *,
         dtype: Any = "float32",
@@ -167,7 +174,9 @@ class RNN(_Recurrent):
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
             raise ArgumentError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, bidirectional, dtype=dtype, seed=seed)
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype, seed=seed
+        )
         self.nonlinearity = nonlinearity
 
     def _step(self, projected: list[Tensor], recurrent: list[Tensor], state: State) -> State:

@@ -15,6 +15,7 @@ from graphc.ir.dims import Size
 from graphc.nn import init
 from graphc.nn.activations import gelu, relu
 from graphc.nn.attention import scaled_dot_product_attention
+from graphc.nn.dropout import Dropout
 from graphc.nn.features import linear
 from graphc.nn.init import Seed
 from graphc.nn.layers import Linear
@@ -134,8 +135,9 @@ class TransformerEncoderLayer(Module):
     """A block of a transformer: attention of x to itself, then two linear maps, each added to its input and normalised.
 
     x is [..., time, d_model]. With norm_first, what goes into each of the two is normalised instead of the sum
-    (Xiong et al., arXiv:2002.04745). Parameters have the names that they have in PyTorch, with self_attn as in
-    MultiHeadAttention, of which the mask has the meaning.
+    (Xiong et al., arXiv:2002.04745). `dropout` is the probability to leave out, in training, an element of what either
+    of the two adds, and of what is between the linear maps; attention's own weights are all kept. Parameters have the
+    names that they have in PyTorch, with self_attn as in MultiHeadAttention, of which the mask has the meaning.
 
     >>> block = gx.nn.TransformerEncoderLayer(8, 2, dim_feedforward=32, norm_first=True)
     >>> block(gx.placeholder(("batch", "time", 8)), is_causal=True).shape
@@ -147,11 +149,12 @@ class TransformerEncoderLayer(Module):
         d_model: int,
         nhead: int,
         dim_feedforward: int = 2048,
-        *,
+        dropout: float = 0.1,
         activation: Callable[[Tensor], Tensor] | str = "relu",
         norm_first: bool = False,
         eps: float = 1e-5,
         bias: bool = True,
+        *,
         dtype: Any = "float32",
         seed: Seed = None,
     ) -> None:
@@ -160,6 +163,7 @@ class TransformerEncoderLayer(Module):
             raise ArgumentError(f"TransformerEncoderLayer: activation must be a function or one of {list(known)}")
         rng = init.generator(seed)
         self.self_attn = MultiHeadAttention(d_model, nhead, bias, dtype=dtype, seed=rng)
+        self.dropout = Dropout(dropout)
         self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype, seed=rng)
         self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype, seed=rng)
         self.norm1 = LayerNorm(d_model, eps, bias=bias, dtype=dtype)
@@ -177,10 +181,11 @@ class TransformerEncoderLayer(Module):
         return self.norm2(seen + self._mapped(seen))  # type: ignore[no-any-return]
 
     def _attended(self, x: Tensor, mask: ArrayLike | None, is_causal: bool) -> Tensor:
-        return self.self_attn(x, mask=mask, is_causal=is_causal)  # type: ignore[no-any-return]
+        return self.dropout(self.self_attn(x, mask=mask, is_causal=is_causal))  # type: ignore[no-any-return]
 
     def _mapped(self, x: Tensor) -> Tensor:
-        return self.linear2(self.activation(self.linear1(x)))  # type: ignore[no-any-return]
+        hidden = self.dropout(self.activation(self.linear1(x)))
+        return self.dropout(self.linear2(hidden))  # type: ignore[no-any-return]
 
 
 __all__ = ["MultiHeadAttention", "TransformerEncoderLayer"]

@@ -51,7 +51,7 @@ NO_CASE = {
         ),
         "a module: tests/nn",
     ),
-    **dict.fromkeys(("nn.load", "nn.save", "nn.seed"), "tests/nn"),
+    **dict.fromkeys(("nn.load", "nn.save", "nn.seed", "nn.stream"), "tests/nn"),
     **dict.fromkeys(
         (
             "optim.Adagrad", "optim.Adam", "optim.AdamW", "optim.Optimizer", "optim.RMSProp", "optim.SGD",

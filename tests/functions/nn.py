@@ -255,10 +255,13 @@ NORMALISATION = [
            given([[True, False, True, True, False], [True] * 5, [False, True, False, False, False]]))),
 ]  # fmt: skip
 
+KEY = np.array([1, 2], np.uint32)
 FEATURES = [
     *each("linear", linear, (f64((3, "k4")), f64(("o5", "k4")), f64("o5")), (f32((2, 3, "k4")), f32(("o5", "k4")))),
     *each("embedding", lambda i, w: w[i], (given([[0, 2], [1, 2]]), f64((3, 4))),
           (i64((5,), 0, 2, strict=True), f32((4, 3))), tolerance=0),
+    *each("dropout", lambda x, p, key: x, (f64((3, 5)), 0.0), key=KEY),
+    *each("dropout", lambda x, p, key: x, (f32((3, 5)), 0.5), key=KEY, values=False),
     *each("one_hot", lambda i, n: np.eye(n, dtype=np.float32)[i], (given([[0, 2], [1, 2]]), 3), tolerance=0),
 ]  # fmt: skip
 

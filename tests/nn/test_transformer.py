@@ -86,7 +86,7 @@ def test_heads_that_share_keys_are_heads_with_equal_keys() -> None:
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_encoder_layer(activation: str, norm_first: bool, is_symbolic: bool) -> None:
     options = {"dim_feedforward": 7, "activation": activation, "norm_first": norm_first}
-    ours = gx.nn.TransformerEncoderLayer(6, 2, dtype="float64", **options)
+    ours = gx.nn.TransformerEncoderLayer(6, 2, dropout=0.0, dtype="float64", **options)
     peer = torch.nn.TransformerEncoderLayer(6, 2, dropout=0.0, batch_first=True, **options)
     compare_layers(ours, peer, RNG.normal(size=(2, 5, 6)), is_symbolic=is_symbolic)
 
