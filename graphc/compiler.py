@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from graphc.array.convert import choice
+from graphc.budget import within_budget
 from graphc.capture import bound, called, capture
 from graphc.codegen.callable import SYMBOL, emit_caller, symbols
 from graphc.codegen.environment import can_flush
@@ -114,7 +115,8 @@ def prepare(graph: Graph, options: Options, journal: Journal) -> tuple[Graph, Gr
     # After the last cse, which would undo them.
     released = run_pass(release, optimized, options, journal)
     trimmed = run_pass(rematerialize, released, options, journal)
-    prepared = run_pass(materialize, trimmed, options, journal)
+    fitting = run_pass(within_budget(options, host()), trimmed, options, journal)
+    prepared = run_pass(materialize, fitting, options, journal)
     with journal.timed("fuse"):
         groups = fuse(prepared, host(), journal.decisions.append if journal.detailed else None)
     print_if_asked("fuse", lambda: "\n".join(map(str, groups)))

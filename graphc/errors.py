@@ -139,6 +139,10 @@ class StepsError(GraphcError, RuntimeError):
     """A loop took more steps than it may."""
 
 
+class MemoryBudgetError(GraphcError, MemoryError):
+    """A program needs more memory than `Options(memory_budget=)` allows, whatever is computed again."""
+
+
 class NaNError(GraphcError, ArithmeticError):
     """A call under `check_nan` produced a NaN."""
 

@@ -26,6 +26,10 @@ class Options:
                      float64) for zero, in what it reads and in what it computes, also inside of functions: they can
                      make a loop 20 to 100 times slower. The rest of the process keeps them, and so do the eager
                      backend, constants that are computed in advance, and `verify`
+    memory_budget    at most so many bytes for intermediate values (`exe.cost().arena_bytes`; inputs, outputs, variables
+                     and constants do not count): where a program needs more, values are computed again instead of kept,
+                     the cheapest that suffice. MemoryBudgetError, at the first call for a set of sizes, tells the least
+                     that was found where nothing suffices (docs/memory.md)
     check_nan        raise, naming the operation and its line, when a call produces a NaN; variables keep their values
     verify           check the compiler on the data of the calls (also: GRAPHC_VERIFY=1): the invariants of the program
                      after every pass; at the first call for each set of sizes, the value of everything that a pass
@@ -39,9 +43,13 @@ class Options:
     flush_denormals: bool = False
     check_nan: bool = False
     verify: bool = False
+    memory_budget: int | None = None
 
     def __post_init__(self) -> None:
         checked_threads("Options: threads", self.threads)
+        budget = self.memory_budget
+        if budget is not None and (not isinstance(budget, int) or isinstance(budget, bool) or budget < 0):
+            raise ArgumentError(f"Options: memory_budget must be a number of bytes or None, got {budget!r}")
 
 
 def checked_threads(what: str, count: int | None) -> int | None:

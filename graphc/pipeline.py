@@ -104,7 +104,7 @@ def print_if_asked(stage: str, text: Callable[[], str]) -> None:
     names = printed_passes()
     if not names:
         return
-    known = {p.__name__ for p in PIPELINE} | {"release", "rematerialize", "materialize", "fuse", "all"}
+    known = {p.__name__ for p in PIPELINE} | {"release", "rematerialize", "recompute", "materialize", "fuse", "all"}
     if names - known:
         raise ArgumentError(f"GRAPHC_PRINT: no pass is called {sorted(names - known)[0]!r}; there are {sorted(known)}")
     if stage in names or "all" in names:

@@ -18,7 +18,7 @@ PACKAGE = Path(graphc.__file__).parent
 
 TENSOR = ("ir", "ops", "nest", "tensor", "array", "runtime.state", "runtime.inputs")
 USER = (*TENSOR, "autodiff", "compiler", "options", "runtime.executable")
-STAGES = ("options", "capture", "pipeline", "guards", "inspect")
+STAGES = ("options", "capture", "pipeline", "budget", "guards", "inspect")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "nest": (),
@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "options": (),
     "capture": TENSOR,
     "pipeline": ("ir", "passes", "options"),
+    "budget": ("ir", "passes", "lower", "options", "pipeline", "target"),
     "guards": ("ir", "capture", "eager", "options", "runtime"),
     "inspect": ("ir", "lower.cost", "lower.library"),
     "peaks": ("ir", "codegen", "target"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from graphc.ir.graph import Contraction, Convolution, Elementwise, Gather, Node, Random, Reduction, Tiled
 from graphc.ir.index import source_of
 from graphc.ir.loops import CHEAP
+from graphc.ir.types import TensorType
 from graphc.passes.fusion.legality import Draft, folds_outer_axes
 from graphc.target import FUNCTION_CYCLES, LAUNCH_CYCLES, Target
 
@@ -70,6 +71,17 @@ def node_cycles(node: Node) -> float:
 
 def is_cheap(node: Node) -> bool:
     return node_cycles(node) <= 1.0
+
+
+def cycles_of(node: Node, target: Target) -> float:
+    """Return the cycles of the arithmetic of an operation by itself, whatever it is fused with."""
+    if not isinstance(node.type, TensorType):
+        return LAUNCH_CYCLES
+    lanes = target.lanes(node.dtype.itemsize)
+    if isinstance(node.op, Product):
+        return _multiply_adds(node) / lanes
+    most = max([i.tensor_type.nbytes // i.dtype.itemsize for i in (node, *node.inputs)])
+    return node_cycles(node) * most / lanes
 
 
 @dataclass(frozen=True)
