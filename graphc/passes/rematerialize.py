@@ -8,8 +8,8 @@ in use shrinks by the value's bytes, and time grows by a few operations on what 
 
 The moment is where the arrays alive take most bytes, each from where it is computed to its last reader in the order of
 the graph; cheap values count from just before their first reader. Fused values count too, but they live so shortly that
-the moment is the same. This pass comes after the last cse, which would undo it. A budget of memory could drive it: on
-until the estimate is within, with dearer values.
+the moment is the same. This pass comes after the last cse, which would undo it. Where a budget of memory is stated,
+`recompute` follows, with dearer values.
 """
 
 from __future__ import annotations

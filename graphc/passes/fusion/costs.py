@@ -78,7 +78,7 @@ def cycles_of(node: Node, target: Target) -> float:
     if not isinstance(node.type, TensorType):
         return LAUNCH_CYCLES
     lanes = target.lanes(node.dtype.itemsize)
-    if isinstance(node.op, Product):
+    if isinstance(node.op, Tiled):
         return _multiply_adds(node) / lanes
     most = max([i.tensor_type.nbytes // i.dtype.itemsize for i in (node, *node.inputs)])
     return node_cycles(node) * most / lanes
