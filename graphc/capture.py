@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from graphc.array.convert import asarray
-from graphc.array.handle import wrap
 from graphc.array.state import update_nodes
 from graphc.errors import ArgumentError, GraphcError, ShapeError, located_at, shown
 from graphc.ir.dims import Dim, Found, origins_of, symbols_of
@@ -54,7 +53,7 @@ def capture(
     whole = Graph(nodes, (*results, *[f.count for f in found.values()]), pairs, graph.name)
     if givens:
         whole = _replaced(whole, givens)
-    whole = _advanced(_with_own_updates(whole))
+    whole = _with_own_updates(whole)
     _require_listed(whole, found)
     outputs, counts = whole.outputs[: len(results)], whole.outputs[len(results) :]
     graph = Graph(nodes, outputs, whole.updates, graph.name)
@@ -186,15 +185,6 @@ def _require_none_inside(graph: Graph) -> None:
                     node.location,
                 )
             bodies += [(region, b) for b in node.bodies.values()]
-
-
-def _advanced(graph: Graph) -> Graph:
-    """Return the graph with updates for variables that advance in each run that computes with them."""
-    updated = {v for v, _ in graph.updates}
-    read = {i for n in graph.nodes for i in n.inputs if i.op is variable and i not in updated}
-    further = [(v, v.attrs["state"].advance) for v in graph.variables if v in read]
-    pairs = tuple([(v, advance(wrap(v)).node) for v, advance in further if advance is not None])
-    return Graph(graph.inputs, graph.outputs, graph.updates + pairs, graph.name) if pairs else graph
 
 
 def _require_listed(graph: Graph, found: Iterable[str]) -> None:

@@ -104,7 +104,7 @@ class _Written:
         self.leaves: list[Node] = []
         self.inner: list[Node] = []
         order = toposort(results, lambda n: () if _is_leaf(n) else n.inputs)
-        is_fixed = any(n.op is with_update or _advances(n) or next(sizes_of(n), None) is not None for n in order)
+        is_fixed = any(n.op is with_update or next(sizes_of(n), None) is not None for n in order)
         position = {node: k for k, node in enumerate(order)}
         rows: list[Hashable] = []
         for node in order:
@@ -131,11 +131,6 @@ def _is_leaf(node: Node) -> bool:
     if node.op is constant:
         return not _is_part_of_code(known_value(node))
     return node.op is variable or node in _values
-
-
-def _advances(node: Node) -> bool:
-    """Tell whether a node is a variable that each run moves on."""
-    return node.op is variable and node.attrs["state"].advance is not None
 
 
 def _is_part_of_code(value: Any) -> bool:

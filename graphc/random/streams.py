@@ -10,6 +10,7 @@ import numpy as np
 
 from graphc.array.control.tracing import steps_around
 from graphc.array.handle import wrap
+from graphc.array.state import with_updates
 from graphc.errors import ArgumentError
 from graphc.random import continuous, discrete
 from graphc.random.keys import bits, fold_in, key
@@ -56,7 +57,7 @@ class Stream:
 
     def __init__(self, seed: int = 0, name: str | None = None) -> None:
         self.state: Variable = variable(_state(seed), name=name, trainable=False)
-        self.state.cell.advance = _advanced
+        self._current = with_updates(self.state, {self.state: self.state + np.array([0, 1], np.uint64)})
         self._draws = itertools.count()
 
     def seed(self, seed: int) -> None:
@@ -65,7 +66,7 @@ class Stream:
 
     def key(self) -> Tensor:
         """Return a new key, another one in each run, each call of this method, and each step of a loop around it."""
-        found = fold_in(key(self.state[SEED]), self.state[RUNS])
+        found = fold_in(key(self._current[SEED]), self._current[RUNS])
         found = fold_in(found, next(self._draws))
         for step in steps_around():
             found = fold_in(found, wrap(step))
@@ -95,7 +96,3 @@ def _state(seed: Any) -> np.ndarray[Any, Any]:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not -(2**63) <= seed < 2**64:
         raise ArgumentError(f"Stream: seed must be an int that fits 64 bits, got {seed!r}")
     return np.array([int(seed) % 2**64, 0], np.uint64)
-
-
-def _advanced(state: Tensor) -> Tensor:
-    return state + np.array([0, 1], np.uint64)

@@ -10,7 +10,7 @@ import ctypes
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -73,11 +73,10 @@ class StateLock:
 class Cell:
     """The storage of one variable. The array object stays the same for life; only its elements change.
 
-    `lock_table` tells machine code about the lock and stays where it is, whichever lock it is. `advance` makes of the
-    variable the value that it has after each run that computes with it, where the run's updates say nothing else.
+    `lock_table` tells machine code about the lock and stays where it is, whichever lock it is.
     """
 
-    __slots__ = ("__weakref__", "_lock", "advance", "array", "lock_table", "type")
+    __slots__ = ("__weakref__", "_lock", "array", "lock_table", "type")
 
     def __init__(self, value: np.ndarray[Any, Any]) -> None:
         self.type = TensorType(value.dtype, value.shape)
@@ -85,7 +84,6 @@ class Cell:
         self.array[...] = value
         self.lock_table = np.zeros(len(Lock), np.int64)
         self.lock = StateLock()
-        self.advance: Callable[[Any], Any] | None = None
         _cells.add(self)
 
     @property
