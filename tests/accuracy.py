@@ -147,6 +147,58 @@ def cube_root(x):
     return mp.sign(x) * mp.cbrt(abs(x))
 
 
+def log_gamma(x):
+    if x > 0:
+        return mp.loggamma(x)
+    return mp.log(mp.pi / abs(x * mp.sinpi(x))) - mp.loggamma(-x)
+
+
+def digamma(x):
+    return mp.digamma(x) if x > 0 else mp.digamma(1 - x) - mp.pi * mp.cospi(x) / mp.sinpi(x)
+
+
+def trigamma(x):
+    if abs(x) > 1e9:
+        y = abs(x) + (x < 0)
+        far = 1 / y + 1 / (2 * y * y) + 1 / (6 * y**3)
+        return far if x > 0 else (mp.pi / mp.sinpi(x)) ** 2 - far
+    return mp.polygamma(1, x) if x > 0 else (mp.pi / mp.sinpi(x)) ** 2 - mp.polygamma(1, 1 - x)
+
+
+def inverse_of_erfc(q):
+    if q > 1:
+        return -inverse_of_erfc(2 - q)
+    if q > 0.5:
+        return mp.erfinv(1 - q)
+    x, goal = mp.sqrt(-mp.log(q)), mp.log(q)
+    for _ in range(100):
+        step = (mp.log(mp.erfc(x)) - goal) * mp.erfc(x) * mp.exp(x * x) * mp.sqrt(mp.pi) / 2
+        x += step
+        if abs(step) < abs(x) * mp.mpf(2) ** -90:
+            break
+    return x
+
+
+def inverse_of_erf(x):
+    return mp.erfinv(x) if abs(x) < 0.5 else mp.sign(x) * inverse_of_erfc(1 - abs(x))
+
+
+def log_ndtr(x):
+    if x > 0:
+        return mp.log1p(-mp.erfc(min(x, 1000) / mp.sqrt(2)) / 2)
+    y = -x / mp.sqrt(2)
+    return mp.log(mp.erfc(y) / 2) if y < 1000 else mp.log(scaled_erfc(y) / 2) - y * y
+
+
+def no_pole(x):
+    return x > 0 or x != np.floor(x)
+
+
+def beside_shifts(exact, x):
+    """Return the size of the logarithms whose sum vanishes near a root below 0."""
+    return abs(exact) if x > 0 else max(abs(exact), 1, mp.log(1 - x))
+
+
 def positive(x):
     return x > 0
 
@@ -204,6 +256,30 @@ UNARY = {
     "erfcx": Unary(
         lambda x: scaled_erfc(max(x, -60)), ((-9.5, 9), (-27, 30), (-1, 1)), (0.5, 9.38, 26.628, 16, 64, *_TINY)
     ),
+    "erfinv": Unary(
+        inverse_of_erf, ((-1, 1), (0.99, 1)), (0.99903, 0.5, 1, *_TINY), lambda x: abs(x) < 1, typical=(-1, 1)
+    ),
+    "erfcinv": Unary(
+        inverse_of_erfc, ((0, 2), (0, 0.01)), (0.5, 1, 0.00097, 2, 1e-16), lambda x: 0 < x < 2, typical=(0.01, 1.99)
+    ),
+    "ndtri": Unary(
+        lambda x: -mp.sqrt(2) * inverse_of_erfc(2 * x), ((0, 1), (0, 0.01)), (0.25, 0.5, 0.00048, 1, 1e-16),
+        lambda x: 0 < x < 1, typical=(0.01, 0.99),
+    ),
+    "lgamma": Unary(
+        log_gamma, ((0, 4), (0, 20), (-5, 0)), (0.5, 1, 1.35, 2, 2.5, 1.4616321, *_TINY), no_pole,
+        typical=(0.1, 20), size=beside_shifts,
+    ),
+    "digamma": Unary(
+        digamma, ((0, 4), (0, 20), (-5, 0)), (1, 2, 1.4616321, *_TINY), no_pole, typical=(0.1, 20), size=beside_shifts,
+    ),
+    "trigamma": Unary(trigamma, ((0, 4), (0, 20), (-5, 0)), (1, 2, *_TINY), no_pole, typical=(0.1, 20)),
+    "ndtr": Unary(
+        lambda x: mp.erfc(-x / mp.sqrt(2)) / 2, ((-40, 9), (-15, 0), (-1, 1)), (5.4, 8.3, 14.1, 37.5, 38.4, 40, *_TINY),
+        limit=2000,
+    ),
+    "log_ndtr": Unary(log_ndtr, ((-40, 40), (-5, 5), (-1, 1)), (5.4, 8.3, 14.1, 37.5, 38.4, 40, *_TINY)),
+    "sinc": Unary(mp.sincpi, ((-4, 4), (-0.5, 0.5)), (0.5, 1, *_TINY)),
     "sin": Unary(mp.sin, _ANGLES, _TURNS),
     "cos": Unary(mp.cos, _ANGLES, _TURNS),
     "tan": Unary(mp.tan, _ANGLES, _TURNS),
@@ -252,12 +328,7 @@ def largest(exact, *arguments):
 COMPOSITIONS = {
     "logaddexp": Binary(lambda x, y: mp.log(mp.exp(x) + mp.exp(y)), plain_pairs, size=largest),
     "logaddexp2": Binary(lambda x, y: mp.log(mp.power(2, x) + mp.power(2, y)) / mp.ln2, plain_pairs, size=largest),
-    "sinc": Unary(lambda x: mp.sincpi(x), ((-4, 4), (-0.5, 0.5)), inside=lambda x: abs(x) < 1e6),
     "logit": Unary(lambda x: mp.log(x) - mp.log1p(-x), ((0, 1), (0.4, 0.6)), inside=lambda x: 0 < x < 1),
-    "log_ndtr": Unary(
-        lambda x: mp.log(mp.ncdf(x)) if x > 0 else mp.log(mp.erfc(-x / mp.sqrt(2)) / 2), ((-40, 40), (-5, 5)),
-        inside=lambda x: abs(x) < 1e4,
-    ),
     "nn.silu": Unary(lambda x: x / (1 + mp.exp(-x)), ((-20, 20), (-1, 1)), inside=lambda x: abs(x) < 80),
     "nn.gelu": Unary(lambda x: x * mp.ncdf(x), ((-12, 8), (-1, 1)), inside=lambda x: abs(x) < 12),
 }  # fmt: skip

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphc.ir.graph import Elementwise, Node
 from graphc.ir.loops import Apply, Expr, apply, const
+from graphc.lower.math import NUMBERED
 from graphc.lower.math.remainder import fmod
 from graphc.lower.math.terms import Term
 from graphc.lower.philox import word
@@ -29,6 +30,8 @@ def scalar_expr(node: Node, args: tuple[Expr, ...]) -> Expr:
         return args[0]
     if name == "cast":
         return cast(args[0], node.dtype)
+    if name in NUMBERED:
+        return apply(f"{name}_{node.attrs[NUMBERED[name]]}", *args)
     spelled = SPELLED_OUT.get(name)
     if spelled is not None:
         return spelled(*args)

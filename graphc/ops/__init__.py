@@ -1,8 +1,22 @@
 """Every operation, one definition each with all its facts."""
 
-from graphc.ops import control, conv, cumulative, dot, elementwise, index, ordering, pool, random, reduce, shape, state
+from graphc.ops import (
+    control,
+    conv,
+    cumulative,
+    dot,
+    elementwise,
+    index,
+    ordering,
+    pool,
+    random,
+    reduce,
+    shape,
+    special,
+    state,
+)
 
 __all__ = [
     "control", "conv", "cumulative", "dot", "elementwise", "index", "ordering", "pool", "random", "reduce", "shape",
-    "state",
+    "special", "state",
 ]  # fmt: skip

@@ -291,7 +291,7 @@ relu: Elementwise = elementwise(
 )
 
 
-def _each(function: Callable[[float], float]) -> Callable[..., Any]:
+def each(function: Callable[[float], float]) -> Callable[..., Any]:
     """Return a function of Python floats as one of arrays, rounded once to their dtype."""
     many = np.vectorize(function, otypes=[np.float64])
     return lambda x: many(x).astype(x.dtype)
@@ -300,14 +300,14 @@ def _each(function: Callable[[float], float]) -> Callable[..., Any]:
 erf: Elementwise = elementwise(
     "erf",
     same(FLOATS),
-    _each(math.erf),
+    each(math.erf),
     (lambda ct, out, x: ct * (exp(-(x * x)) * (2.0 / math.sqrt(math.pi))),),
     doc="2/sqrt(pi) times the integral of exp(-t*t) from 0 to x.",
 )
 erfc: Elementwise = elementwise(
     "erfc",
     same(FLOATS),
-    _each(math.erfc),
+    each(math.erfc),
     (lambda ct, out, x: ct * (exp(-(x * x)) * (-2.0 / math.sqrt(math.pi))),),
     doc="1 - erf(x).",
 )
@@ -331,7 +331,7 @@ def _erfcx(x: float) -> float:
 erfcx: Elementwise = elementwise(
     "erfcx",
     same(FLOATS),
-    _each(_erfcx),
+    each(_erfcx),
     (lambda ct, out, x: ct * (x * out * 2.0 - 2.0 / math.sqrt(math.pi)),),
     doc="exp(x*x) * erfc(x), which falls as slowly as 1/x.",
 )

@@ -178,6 +178,15 @@ ELEMENTWISE = [
     *elementwise("erf", 1, FLOATS),
     *elementwise("erfc", 1, FLOATS),
     *elementwise("erfcx", 1, FLOATS),
+    *elementwise("erfinv", 1, FLOATS, (-0.95, 0.95)),
+    *elementwise("erfcinv", 1, FLOATS, (0.05, 1.9)),
+    *elementwise("ndtri", 1, FLOATS, (0.05, 0.95)),
+    *elementwise("ndtr", 1, FLOATS),
+    *elementwise("log_ndtr", 1, FLOATS, (-5, 3)),
+    *elementwise("sinc", 1, FLOATS, (-3, 3)),
+    *elementwise("lgamma", 1, FLOATS, (0.2, 4)),
+    *elementwise("digamma", 1, FLOATS, (0.2, 4)),
+    *elementwise("trigamma", 1, FLOATS, (0.2, 4)),
     *[s for op in ("lt", "le", "gt", "ge", "eq", "ne") for s in elementwise(op, 2, ANY, (-3, 3))],
     *[
         s
@@ -191,6 +200,12 @@ ELEMENTWISE = [
     *[replace(s, op="again", attrs={"turn": 1}) for s in elementwise("copy", 1, ANY)],
     *elementwise("copy", 1, ANY),
 ]  # fmt: skip
+
+WITH_ATTRIBUTES = [
+    Sample("hurwitz_zeta", (Spec((33,), "f32", 0.3, 12),), {"power": 3}),
+    Sample("hurwitz_zeta", (Spec((3, 17), "f64", 0.3, 20),), {"power": 2}),
+    Sample("hurwitz_zeta", (Spec((9,), "f64", 0.3, 2),), {"power": 13}),
+]
 
 CHOICES = [
     Sample("where", (Spec((3, 17), "bool"), Spec((3, 17)), Spec((3, 17)))),
@@ -615,6 +630,7 @@ POOLS = [s for name in ("max_pool", "pool_index", "pool_take", "pool_put") for s
 
 SAMPLES = _by_op(
     ELEMENTWISE,
+    WITH_ATTRIBUTES,
     CHOICES,
     CASTS,
     INDICES,

@@ -29,21 +29,25 @@ Payne and Hanek: the bits of 2/pi that matter are selected and multiplied as int
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from graphc.ir.loops import Function, Var
 from graphc.ir.types import FLOAT32, FLOAT64
-from graphc.lower.math.error import erfc, erfcx, hypot
+from graphc.lower.math.error import erfc, erfcx, hypot, log_ndtr, ndtr
 from graphc.lower.math.exponential import erf, exp, exp2, expm1, sigmoid, tanh
+from graphc.lower.math.gamma import digamma, hurwitz_zeta, lgamma, sinc, trigamma
 from graphc.lower.math.hyperbolic import acosh, asinh, atanh, cosh, sinh
 from graphc.lower.math.inverse import acos, asin, atan, atan2
+from graphc.lower.math.inverse_error import erfcinv, erfinv, ndtri
 from graphc.lower.math.logarithm import log, log1p, log2, log10, softplus
 from graphc.lower.math.normal import normal_quantile
 from graphc.lower.math.power import cbrt, nextafter, pow
 from graphc.lower.math.terms import DType, Term
 from graphc.lower.math.trigonometric import cos, sin, tan
+from graphc.ops.special.gamma import MOST_POWER
 
 
 def _function(name: str, definition: Callable[..., Term], params: str, dtype: DType) -> Function:
@@ -60,7 +64,14 @@ _DEFINITIONS: dict[str, Callable[..., Term]] = {
     "erfc": erfc, "erfcx": erfcx, "hypot": hypot, "tan": tan, "asin": asin, "acos": acos, "atan": atan, "atan2": atan2,
     "sinh": sinh, "cosh": cosh, "asinh": asinh, "acosh": acosh, "atanh": atanh, "cbrt": cbrt, "nextafter": nextafter,
     "normal_quantile": normal_quantile,
+    "lgamma": lgamma, "digamma": digamma, "trigamma": trigamma, "erfinv": erfinv, "erfcinv": erfcinv, "ndtri": ndtri,
+    "sinc": sinc, "ndtr": ndtr, "log_ndtr": log_ndtr,
 }  # fmt: skip
+
+NUMBERED = {"hurwitz_zeta": "power"}
+"""Families of functions, and the attribute whose value is the last part of the name of each: hurwitz_zeta_2, ..."""
+
+_DEFINITIONS |= {f"hurwitz_zeta_{power}": partial(hurwitz_zeta, power=power) for power in range(2, MOST_POWER + 1)}
 
 
 _OF_BITS = {name: (np.dtype(np.uint32), np.dtype(np.uint64)) for name in ("normal_quantile",)}

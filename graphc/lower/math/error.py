@@ -6,6 +6,7 @@ import numpy as np
 
 from graphc.ir.types import FLOAT32, FLOAT64
 from graphc.lower.math.exponential import exp_slope, reduce_exp
+from graphc.lower.math.logarithm import log_pair, split_normal
 from graphc.lower.math.terms import (
     Term,
     apply_to,
@@ -85,18 +86,60 @@ def erfcx(x: Term) -> Term:
     return select(x < 0.0, large, tail)
 
 
-def erfc(x: Term) -> Term:
-    form = format_of(x)
-    a = abs(x)
-    # A result of 0 must not come from multiplying small numbers: that is slow.
-    bounded = minimum(a, 28.0 if x.dtype == FLOAT64 else 10.5)
-    q, q_low = _scaled_tail(bounded)
-    p, p_low, (scale, scale_too) = _exp_of_square(bounded, -1.0)
+def _decaying(a: Term, factor: float, scaled: tuple[Term, Term]) -> tuple[Term, Term]:
+    """Return exp(factor a^2), factor < 0, times a sum of two, and what that lacks; 0 and nothing far out."""
+    q, q_low = scaled
+    p, p_low, (scale, scale_too) = _exp_of_square(a, factor)
     product, product_low = two_product(p, q)
-    tail = product + fma(p, q_low, fma(p_low, q, product_low))
-    vanishes = bounded * bounded > -form.exp_lowest
-    tail = tail * scale * select(vanishes, 0.0, scale_too)
+    low = fma(p, q_low, fma(p_low, q, product_low))
+    # A result of 0 must not come from multiplying small numbers: that is slow.
+    vanishes = a * a * -factor > -format_of(a).exp_lowest
+    scale_too = select(vanishes, 0.0, scale_too)
+    total, low = two_sum(product, low)
+    return total * scale * scale_too, low * scale * scale_too
+
+
+def erfc(x: Term) -> Term:
+    bounded = minimum(abs(x), 28.0 if x.dtype == FLOAT64 else 10.5)
+    tail, _ = _decaying(bounded, -1.0, _scaled_tail(bounded))
     return select(x < 0.0, 2.0 - tail, tail)
+
+
+_ROOT_HALF = {FLOAT32: (0.70710677, 1.2101617e-08), FLOAT64: (0.7071067811865476, -4.833646656726457e-17)}
+_TWO_OVER_ROOT_PI = 1.1283791670955126
+
+
+def _half_scaled_tail(a: Term) -> tuple[Term, Term]:
+    """Return exp(t^2) erfc(t) / 2 for t = a / sqrt(2) and what that lacks, for finite a >= 0."""
+    high, low = _ROOT_HALF[a.dtype]
+    t, t_low = two_product(a, high)
+    q, q_low = _scaled_tail(t)
+    # The derivative in t is 2 t q - 2 / sqrt(pi).
+    q_low = fma(fma(t + t, q, -_TWO_OVER_ROOT_PI), fma(a, low, t_low), q_low)
+    return q * 0.5, q_low * 0.5
+
+
+def ndtr(x: Term) -> Term:
+    bounded = minimum(abs(x), 40.0 if x.dtype == FLOAT64 else 15.0)
+    tail, _ = _decaying(bounded, -0.5, _half_scaled_tail(bounded))
+    return select(x > 0.0, 1.0 - tail, tail)
+
+
+def log_ndtr(x: Term) -> Term:
+    # Below 0 log(q / 2) - x^2 / 2, with q = exp(x^2 / 2) erfc(-x / sqrt(2)); above, the logarithm of 1 less a tail.
+    a = minimum(abs(x), float(np.finfo(x.dtype).max))
+    bounded = minimum(a, 40.0 if x.dtype == FLOAT64 else 15.0)
+    below = x < 0.0
+    half, half_low = _half_scaled_tail(select(below, a, bounded))
+    tail, tail_low = _decaying(bounded, -0.5, (half, half_low))
+    rest, rest_low = two_sum(1.0, -tail)
+    inside, inside_low = select(below, half, rest), select(below, half_low, rest_low - tail_low)
+    f, k = split_normal(inside)
+    log, log_low = log_pair(k, f, inside_low * (f + 1.0) / inside)
+    square, square_low = two_product(x, x * 0.5)
+    total, total_low = two_sum(-square, log)
+    low = total_low + (log_low - square_low)
+    return select(below, select(square < np.inf, total + low, -np.inf), -abs(log + log_low))
 
 
 def hypot(x: Term, y: Term) -> Term:

@@ -80,14 +80,20 @@ def _with_log_limits(x: Term, result: Term) -> Term:
     return select(equal(x, np.inf), np.inf, select(x > 0.0, result, beyond))
 
 
-def _log_of_product(k: Term, f: Term, f_low: Term | None = None) -> Term:
-    """Return log(2^k (1 + f + f_low))."""
+def log_pair(k: Term, f: Term, f_low: Term | None = None) -> tuple[Term, Term]:
+    """Return log(2^k (1 + f + f_low)) as a sum of two; f and the rest where k = 0."""
     form = format_of(f)
     total, low = two_sum(k * form.ln2_high, f)
     low = fma(k, form.ln2_low, low)
     if f_low is None:
-        return total + (_log1p_rest(f) + low)
-    return total + (_log1p_rest(squarable(f)) + (low + fma(-f, f_low, f_low)))
+        return total, _log1p_rest(f) + low
+    return total, _log1p_rest(squarable(f)) + (low + fma(-f, f_low, f_low))
+
+
+def _log_of_product(k: Term, f: Term, f_low: Term | None = None) -> Term:
+    """Return log(2^k (1 + f + f_low))."""
+    total, low = log_pair(k, f, f_low)
+    return total + low
 
 
 def log(x: Term) -> Term:

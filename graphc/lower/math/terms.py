@@ -147,6 +147,13 @@ def two_sum(x: Term | Number, y: Term) -> tuple[Term, Term]:
     return total, y - (total - x)
 
 
+def exact_sum(x: Term | Number, y: Term) -> tuple[Term, Term]:
+    """Return x + y rounded, and what that lacks, whichever is larger."""
+    total = x + y
+    part = total - x
+    return total, (as_term(x, y) - (total - part)) + (y - part)
+
+
 def two_product(x: Term, y: Term | Number) -> tuple[Term, Term]:
     """Return x * y rounded, and what that lacks."""
     product = x * y
