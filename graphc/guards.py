@@ -11,8 +11,9 @@ from graphc.capture import called
 from graphc.eager import evaluate
 from graphc.errors import NaNError, ShapeError
 from graphc.ir.graph import Graph, Node
+from graphc.ir.types import TensorType
 from graphc.options import Options
-from graphc.runtime.state import Cell, holding
+from graphc.runtime.state import Cell, holding, require_memory
 
 
 def cells_of(graph: Graph) -> list[Cell]:
@@ -24,6 +25,8 @@ class EagerRunner:
     """The graph itself, node by node."""
 
     def __init__(self, graph: Graph, options: Options) -> None:
+        sizes = [n.type.nbytes for n in graph.nodes if isinstance(n.type, TensorType) and n.type.is_static]
+        require_memory(graph.name, max(sizes, default=0))
         self._graph = graph
         self._variables = graph.variables
         self._cells = cells_of(graph)

@@ -36,6 +36,7 @@ NOT_CALLED = {
     "cache.clear": "removes the files of the run",
     "set_threads": "is for the process, and tested on its own",
     "Tensor": "is not made by users",
+    "optim.Optimizer": "is abstract",
     "Variable": "is not made by users",
     "Executable": "is not made by users",
     "cache.CacheInfo": "is a record",
@@ -294,6 +295,16 @@ def fault_of(call: Call, run: bool = True) -> str | None:
         return _fault(lambda: function(*args, **named), run)
 
 
+def fault_of_input(program: gx.Executable, text: str) -> str | None:
+    """Call a program of one input with what a text says; return what went wrong, as `fault_of` does."""
+    try:
+        value = evaluated(text)
+    except gx.GraphcError:  # some texts are errors themselves
+        return None
+    with limited(SECONDS):
+        return _fault(lambda: program(value), run=False)
+
+
 def _fault(make: Callable[[], Any], run: bool) -> str | None:
     try:
         found = make()
@@ -310,10 +321,17 @@ def _fault(make: Callable[[], Any], run: bool) -> str | None:
 
 def _is_ours(error: BaseException) -> bool:
     """Tell whether an error is graphc's: not where Python binds arguments, nor within a function of the user's."""
-    if isinstance(error, TypeError) and "positional argument" in str(error):
+    files = [f.filename for f in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, TypeError) and (
+        "positional argument" in str(error) or not any(f.startswith(PACKAGE) for f in files)
+    ):
         return False
-    last = traceback.extract_tb(error.__traceback__)[-1].filename
-    return isinstance(error, TooLong) or last.startswith(PACKAGE) or "numpy" in last or last == __file__
+    return isinstance(error, TooLong) or _is_inside(files[-1])
+
+
+def _is_inside(file: str) -> bool:
+    """Tell whether a file is of graphc, of NumPy, or this one, whose hostile objects no function may let through."""
+    return file.startswith(PACKAGE) or "numpy" in file or file == __file__
 
 
 def _told(error: BaseException) -> str:

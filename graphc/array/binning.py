@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphc.array import reduce
-from graphc.array.convert import ArrayLike, as_float, as_node, cast_to, count, differ, floating, listed, promote
+from graphc.array.convert import ArrayLike, as_float, as_node, cast_to, count, differ, flag, floating, listed, promote
 from graphc.array.editing import diff
 from graphc.array.elementwise import astype
 from graphc.array.found import found_size, static_size
@@ -89,12 +89,14 @@ def digitize(x: ArrayLike, bins: ArrayLike, /, right: bool = False) -> Tensor:
         raise ShapeError(f"digitize: bins must have one axis, got {edges.type}")
     known = known_value(edges)
     table, number = wrap(edges), wrap(as_size(edges.shape[0]))
-    up = searchsorted(table, wrap(values), side="left" if right else "right")
+    up = searchsorted(table, wrap(values), side="left" if flag("digitize", "right", right) else "right")
     if edges.shape[0] in (0, 1) or (known is not None and bool((known[1:] >= known[:-1]).all())):
         return up
     if known is not None and not bool((known[1:] <= known[:-1]).all()):
         raise ArgumentError("digitize: bins must go up or down throughout")
-    down = number - searchsorted(flip(table), wrap(values), side="left" if right else "right")
+    down = number - searchsorted(
+        flip(table), wrap(values), side="left" if flag("digitize", "right", right) else "right"
+    )
     if known is not None:
         return down
     return where(reduce.any(diff(table) < 0) if edges.dtype != BOOL else False, down, up)

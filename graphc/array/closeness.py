@@ -6,7 +6,7 @@ import builtins
 import math
 from typing import TYPE_CHECKING
 
-from graphc.array.convert import ArrayLike, as_float, as_node, differ, promote
+from graphc.array.convert import ArrayLike, as_float, as_node, differ, flag, promote
 from graphc.array.elementwise import abs, add, multiply, subtract
 from graphc.array.handle import wrap
 from graphc.array.logic import equal, isfinite, isnan, less_equal, logical_and, logical_or
@@ -50,7 +50,7 @@ def isclose(
     a, b = map(wrap, promote("isclose", (x1, wrap(as_float("isclose", x2)))))
     near = less_equal(abs(subtract(a, b)), add(atol, multiply(rtol, abs(b))))
     close = logical_or(logical_and(near, isfinite(b)), equal(a, b))
-    return logical_or(close, logical_and(isnan(a), isnan(b))) if equal_nan else close
+    return logical_or(close, logical_and(isnan(a), isnan(b))) if flag("isclose", "equal_nan", equal_nan) else close
 
 
 def allclose(
@@ -94,4 +94,4 @@ def array_equiv(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
 def _same(a: Node, b: Node, equal_nan: bool) -> Tensor:
     x, y = wrap(a), wrap(b)
     found = equal(x, y)
-    return logical_or(found, logical_and(isnan(x), isnan(y))) if equal_nan else found
+    return logical_or(found, logical_and(isnan(x), isnan(y))) if flag("array_equal", "equal_nan", equal_nan) else found

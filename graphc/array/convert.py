@@ -15,7 +15,7 @@ from graphc.array.values import value_of
 from graphc.errors import ArgumentError, DTypeError, GraphcError, ShapeError, shown
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, known_value, literal
-from graphc.ir.types import BOOL, FLOAT32, FLOAT64, INT64, MOST_AXES, Shape, as_dtype
+from graphc.ir.types import BOOL, FLOAT32, FLOAT64, INT64, MOST_AXES, MOST_ELEMENTS, Shape, as_dtype
 from graphc.ops.elementwise import cast, ne, size
 from graphc.ops.shape import broadcast, concat, reshape
 from graphc.runtime.state import require_memory
@@ -371,6 +371,20 @@ def choice(name: str, what: str, value: Any, options: Sequence[str]) -> Any:
     return value
 
 
+def number(name: str, what: str, value: Any) -> Any:
+    """Return an argument that is a known real number."""
+    if not isinstance(value, int | float | np.integer | np.floating):
+        raise ArgumentError(f"{name}: {what} must be a number, got {_described(value)}")
+    return value
+
+
+def listing(name: str, what: str, value: Any) -> Sequence[Any]:
+    """Return an argument that is a list or tuple."""
+    if not isinstance(value, list | tuple):
+        raise ArgumentError(f"{name}: {what} must be a list or tuple, got {_described(value)}")
+    return value
+
+
 def flag(name: str, what: str, value: Any) -> bool:
     """Return an argument that is True or False, or a number that stands for them."""
     if not isinstance(value, bool | int | np.bool_):
@@ -421,4 +435,6 @@ def count(name: str, what: str, value: Any, least: int = 0) -> int:
         raise ArgumentError(f"{name}: {what} must be an int, got {_described(value)}")
     if number < least:
         raise ArgumentError(f"{name}: {what} must be at least {least}, got {number}")
+    if number > MOST_ELEMENTS:
+        raise ArgumentError(f"{name}: {what} must be at most {MOST_ELEMENTS}, got {shown(number)}")
     return number

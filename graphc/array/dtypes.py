@@ -11,7 +11,7 @@ import numpy as np
 
 from graphc.array.handle import Handle
 from graphc.array.info import KINDS
-from graphc.errors import ArgumentError, DTypeError
+from graphc.errors import ArgumentError, DTypeError, shown
 from graphc.ir.types import as_dtype
 
 bool = np.dtype("bool")
@@ -32,8 +32,8 @@ def can_cast(from_: Any, to: Any, /, casting: str = "safe") -> builtins.bool:
     >>> gx.can_cast("int32", "float64"), gx.can_cast("int64", "float32"), gx.can_cast("int64", "float32", "same_kind")
     (True, False, True)
     """
-    if casting not in ("no", "equiv", "safe", "same_kind", "unsafe"):
-        raise ArgumentError(f"can_cast: casting must be no, equiv, safe, same_kind or unsafe, got {casting!r}")
+    if not isinstance(casting, str) or casting not in ("no", "equiv", "safe", "same_kind", "unsafe"):
+        raise ArgumentError(f"can_cast: casting must be no, equiv, safe, same_kind or unsafe, got {shown(casting)}")
     return np.can_cast(_dtype_of(from_), as_dtype(to), casting)  # type: ignore[arg-type]
 
 
@@ -118,6 +118,17 @@ def iinfo(type: Any, /) -> IntInfo:
     return IntInfo(dtype, info.bits, info.max, info.min)
 
 
+def _any_dtype(value: Any) -> np.dtype[Any]:
+    """Return one of NumPy's dtypes, also one that no Tensor has."""
+    try:
+        found: np.dtype[Any] = np.dtype(value)
+        return found
+    except Exception:  # noqa: BLE001 - of a foreign object anything may come
+        raise DTypeError(
+            f"isdtype: a kind is a dtype, a word such as 'integral', or a tuple, got {shown(value)}"
+        ) from None
+
+
 def isdtype(dtype: Any, kind: Any) -> builtins.bool:
     """Return whether a dtype is of a kind: a dtype, "bool", "signed integer", "integral", "numeric", ..., or a tuple.
 
@@ -130,6 +141,6 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
                 return True
         elif isinstance(one, str):
             raise ArgumentError(f"isdtype: kind must be a dtype or one of {', '.join(KINDS)}, got {one!r}")
-        elif as_dtype(dtype) == np.dtype(one):
+        elif as_dtype(dtype) == _any_dtype(one):
             return True
     return False

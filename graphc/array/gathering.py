@@ -15,6 +15,7 @@ from graphc.array.convert import (
     common_shape,
     differ,
     listed,
+    listing,
     promote,
     scalar,
     spread_to,
@@ -253,6 +254,8 @@ def select(condlist: Sequence[ArrayLike], choicelist: Sequence[ArrayLike], defau
     >>> gx.select([x < 0, x < 1], [-x, x * x], 1.0)
     <Tensor f32[3] = where(lt(...), neg(...), where(...))>
     """
+    listing("select", "condlist", condlist)
+    listing("select", "choicelist", choicelist)
     if len(condlist) != len(choicelist) or not len(condlist):
         raise ArgumentError(
             f"select: takes as many conditions as choices, at least one, got {len(condlist)} and {len(choicelist)}"
@@ -285,7 +288,7 @@ def piecewise(
     tensor = wrap(as_node("piecewise", x))
     single = isinstance(condlist, Handle | np.ndarray) or not isinstance(condlist, list | tuple)
     conditions = [cast_to(as_node("piecewise", c), BOOL) for c in ([condlist] if single else condlist)]
-    if len(funclist) not in (len(conditions), len(conditions) + 1):
+    if len(listing("piecewise", "funclist", funclist)) not in (len(conditions), len(conditions) + 1):
         raise ArgumentError(
             f"piecewise: takes a function for each of the {len(conditions)} conditions and at most one more, got "
             f"{len(funclist)}"

@@ -14,7 +14,7 @@ from graphc.errors import ArgumentError, ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node, literal
-from graphc.ir.types import FLOAT64, INT64, as_dtype
+from graphc.ir.types import FLOAT64, INT64, MOST_AXES, as_dtype
 from graphc.ops.elementwise import eq, ge, iota, le, where
 from graphc.ops.index import gather
 from graphc.ops.shape import broadcast, embed, reshape, slice_
@@ -48,7 +48,8 @@ def _rows_and_columns(shape: tuple[Size, ...], k: int) -> tuple[Node, Node]:
     """Return, for every element, the row + k and the column it lies in."""
     rank = len(shape)
     row, column = (iota(shape=shape, axis=a, dtype=INT64) for a in (rank - 2, rank - 1))
-    return (row + k if k else row), column
+    shift = count("diagonal", "k", k, -(2**62))
+    return (row + shift if shift else row), column
 
 
 def tril(x: ArrayLike, /, k: int = 0) -> Tensor:
@@ -201,6 +202,8 @@ def kron(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     """
     a, b = promote("kron", (x1, x2))
     rank = max(a.ndim, b.ndim)
+    if 2 * rank > MOST_AXES:
+        raise ArgumentError(f"kron: takes at most {MOST_AXES // 2} axes, got {rank}")
     sizes_a, sizes_b = ((1,) * (rank - n.ndim) + n.shape for n in (a, b))
     spread_a = reshape(a, shape=tuple(s for m in sizes_a for s in (m, 1)))
     spread_b = reshape(b, shape=tuple(s for n in sizes_b for s in (1, n)))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_node, axis_index, choice, count, differ, listed, promote
+from graphc.array.convert import ArrayLike, as_node, axis_index, choice, count, differ, flag, listed, promote
 from graphc.array.gathering import take_along_axis
 from graphc.array.handle import wrap
+from graphc.array.shape import unstack
 from graphc.errors import ArgumentError, ShapeError
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node, Ordering
@@ -49,7 +50,7 @@ def sort(x: ArrayLike, /, axis: int | None = -1, *, descending: bool = False, st
     <Tensor f32[3, 4] = sort(x)>
     """
     node, place = _along("sort", x, axis)
-    return wrap(_ordered(ops.sort, node, place, bool(descending)))
+    return wrap(_ordered(ops.sort, node, place, flag("sort", "descending", descending)))
 
 
 def argsort(x: ArrayLike, /, axis: int | None = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
@@ -59,7 +60,7 @@ def argsort(x: ArrayLike, /, axis: int | None = -1, *, descending: bool = False,
     <Tensor i64[3, 4] = transpose(argsort(...))>
     """
     node, place = _along("argsort", x, axis)
-    return wrap(_ordered(ops.argsort, node, place, bool(descending)))
+    return wrap(_ordered(ops.argsort, node, place, flag("argsort", "descending", descending)))
 
 
 def topk(
@@ -110,7 +111,7 @@ def lexsort(keys: ArrayLike | Sequence[ArrayLike], /, axis: int = -1) -> Tensor:
     >>> gx.lexsort((first, last)).shape
     (5,)
     """
-    given = list(keys) if isinstance(keys, list | tuple) else [*wrap(as_node("lexsort", keys))]
+    given = list(keys) if isinstance(keys, list | tuple) else unstack(keys)
     if not given:
         raise ArgumentError("lexsort: takes at least one key, got none")
     nodes = [as_node("lexsort", k) for k in given]

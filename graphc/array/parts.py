@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, DType, as_float, as_node, spread_to
+from graphc.array.convert import ArrayLike, DType, as_float, as_node, flag, spread_to
 from graphc.array.elementwise import (
     abs,
     add,
@@ -190,7 +190,7 @@ def angle(z: ArrayLike, /, deg: bool = False) -> Tensor:
     (3,)
     """
     given = _float("angle", z)
-    half = wrap(literal(180.0 if deg else math.pi, given.dtype))
+    half = wrap(literal(180.0 if flag("angle", "deg", deg) else math.pi, given.dtype))
     return where(isnan(given), given, where(signbit(given), half, 0.0))
 
 
@@ -212,13 +212,21 @@ def iscomplex(x: ArrayLike, /) -> Tensor:
     return _filled(as_node("iscomplex", x), False, BOOL)
 
 
+def _is_complex(name: str, x: Any) -> bool:
+    """Return whether NumPy has complex numbers for x, which no Tensor has."""
+    dtype = getattr(x, "dtype", None)
+    if isinstance(dtype, np.dtype) or isinstance(x, complex):
+        return dtype is None or dtype.kind == "c"
+    return as_node(name, x).dtype.kind == "c"
+
+
 def iscomplexobj(x: Any, /) -> bool:
     """Return whether x has a complex dtype: False.
 
     >>> gx.iscomplexobj(gx.placeholder((3,)))
     False
     """
-    return not isinstance(x, Handle) and np.iscomplexobj(x)
+    return not isinstance(x, Handle) and _is_complex("iscomplexobj", x)
 
 
 def isrealobj(x: Any, /) -> bool:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_node, common_shape, count, spread_to
+from graphc.array.convert import ArrayLike, as_node, common_shape, count, listing, spread_to
 from graphc.array.found import nonzero, places_of
 from graphc.array.gathering import MODES, as_size, in_mode, integers
 from graphc.array.handle import wrap
 from graphc.array.shape import shape_of
-from graphc.errors import ArgumentError, ShapeError
+from graphc.errors import ArgumentError, ShapeError, shown
 from graphc.ir import dims
 from graphc.ir.dims import Dim
 from graphc.ir.graph import Node, literal
@@ -164,9 +164,9 @@ def ravel_multi_index(
     given = list(multi_index) if isinstance(multi_index, list | tuple) else [*wrap(as_node("ravel", multi_index))]
     if len(given) != len(sizes):
         raise ArgumentError(f"ravel_multi_index: takes an index for each of {len(sizes)} axes, got {len(given)}")
-    modes = (mode,) * len(sizes) if isinstance(mode, str) else tuple(mode)
-    if len(modes) != len(sizes) or any(m not in MODES for m in modes):
-        raise ArgumentError(f"ravel_multi_index: mode is one of {', '.join(map(repr, MODES))}, got {mode!r}")
+    modes = (mode,) * len(sizes) if isinstance(mode, str) else listing("ravel_multi_index", "mode", mode)
+    if len(modes) != len(sizes) or any(not isinstance(m, str) or m not in MODES for m in modes):
+        raise ArgumentError(f"ravel_multi_index: mode is one of {', '.join(map(repr, MODES))}, got {shown(mode)}")
     nodes = [integers("ravel_multi_index", g) for g in given]
     common = common_shape("ravel_multi_index", nodes)
     flat: Node = literal(0, INT64)

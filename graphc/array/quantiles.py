@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_float, as_node, axis_indices, cast_to
+from graphc.array.convert import ArrayLike, as_float, as_node, axis_indices, cast_to, choice
 from graphc.array.cumulative import cumsum
 from graphc.array.elementwise import add, divide, floor, maximum, minimum, multiply, remainder, round, subtract
 from graphc.array.gathering import take_along_axis
@@ -115,8 +115,7 @@ def _length(rows: Node, dtype: np.dtype[Any]) -> Tensor:
 
 def _quantiles(name: str, rows: Node, q: Tensor, is_weak: bool, method: str, count: Tensor | None) -> Tensor:
     """Return quantiles of sorted rows, the axes of q in front; `count`, if given, says how much of each row counts."""
-    if method not in CONTINUOUS and method not in DISCRETE:
-        raise ArgumentError(f"{name}: method must be one of {', '.join((*CONTINUOUS, *DISCRETE))}, got {method!r}")
+    choice(name, "method", method, (*CONTINUOUS, *DISCRETE))
     length = _length(rows, q.dtype) if count is None else expand_dims(count.astype(q.dtype), -1)
     wanted = q if count is None else reshape(q, (-1,))
     place = (CONTINUOUS.get(method) or DISCRETE[method])(length, wanted)

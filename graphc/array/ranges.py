@@ -19,7 +19,7 @@ from graphc.array.elementwise import abs, add, astype, divide, floor, log10, mul
 from graphc.array.handle import wrap
 from graphc.array.logic import equal, where
 from graphc.array.shape import broadcast_arrays, expand_dims, moveaxis, shape_of, stack
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, shown
 from graphc.ir.dims import Dim
 from graphc.ir.types import FLOAT64, INT64, as_dtype
 from graphc.ops.elementwise import iota
@@ -155,6 +155,8 @@ def fromfunction(
     >>> gx.fromfunction(lambda i, j: i + j, (2, 3)).shape
     (2, 3)
     """
+    if not callable(function):
+        raise ArgumentError(f"fromfunction: takes a function of the positions, got {shown(function)}")
     sizes, kind = shape_of("fromfunction", shape), as_dtype(dtype)
     return function(*[wrap(iota(shape=sizes, axis=k, dtype=kind)) for k in range(len(sizes))], **kwargs)
 

@@ -405,7 +405,7 @@ def logsumexp(x: ArrayLike, /, axis: Axis = None, *, keepdims: bool = False) -> 
     axes = tuple(sorted(axis_indices("logsumexp", axis, node.ndim)))
     require_elements("logsumexp", node, axes)
     result = log_sum_exp(node, axes) if axes else node
-    return wrap(_with_kept(result, node, axes) if keepdims else result)
+    return wrap(_with_kept(result, node, axes) if flag("logsumexp", "keepdims", keepdims) else result)
 
 
 amax, amin = max, min

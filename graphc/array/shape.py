@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,16 @@ from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node
-from graphc.ir.types import MOST_AXES, Shape, as_shape
+from graphc.ir.types import MOST_AXES, MOST_ELEMENTS, Shape, as_shape
 from graphc.ops import shape as ops
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
 
 Axes = int | Sequence[int]
+
+MOST_PARTS = 100_000
+"""Tensors that one call makes."""
 
 
 def shape_of(name: str, shape: Any) -> Shape:
@@ -309,6 +313,8 @@ def tile(x: ArrayLike, repetitions: int | Sequence[int], /) -> Tensor:
     given = tuple(repetitions) if isinstance(repetitions, Sequence) else (repetitions,)
     times = [count("tile", "a repetition", r) for r in given]
     rank = max(len(times), node.ndim)
+    if math.prod([max(t, 1) for t in times]) > MOST_ELEMENTS:
+        raise ArgumentError(f"tile: repeats more often than can be counted, got {shown(given)}")
     if 2 * rank > MOST_AXES:
         raise ArgumentError(f"tile: takes at most {MOST_AXES // 2} axes, got {rank}")
     times = [1] * (rank - len(times)) + times
@@ -380,6 +386,10 @@ def unstack(x: ArrayLike, /, axis: int = 0) -> tuple[Tensor, ...]:
     extent = node.shape[place]
     if not isinstance(extent, int):
         raise ShapeError(f"unstack: axis {place} of {node.type} must have a known size; use scan for the steps of one")
+    if extent > MOST_PARTS:
+        raise ShapeError(
+            f"unstack: gives at most {MOST_PARTS} parts, got {node.type}; use scan for steps along an axis"
+        )
     rest = (*node.shape[:place], *node.shape[place + 1 :])
     return tuple(wrap(ops.reshape(part(node, place, k, 1), shape=rest)) for k in range(extent))
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
-
 from graphc.array.convert import ArrayLike, count
-from graphc.nn import activations
+from graphc.nn import activations, init
 from graphc.nn.module import Module
 from graphc.tensor import Tensor, variable
 
@@ -310,7 +308,7 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, initial: float = 0.25, *, dtype: Any = "float32") -> None:
         self.num_parameters = count("PReLU", "num_parameters", num_parameters, 1)
-        self.weight = variable(np.full(self.num_parameters, initial, dtype), name="weight")
+        self.weight = variable(init.constant(self.num_parameters, initial, dtype), name="weight")
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Return prelu(x)."""

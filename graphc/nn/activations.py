@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Literal
 
-from graphc.array.convert import ArrayLike, as_float, axis_index, choice, differ, operands, promote_floats
+from graphc.array.convert import ArrayLike, as_float, axis_index, choice, differ, number, operands, promote_floats
 from graphc.array.elementwise import abs, expm1, sigmoid, softplus, tanh
 from graphc.array.handle import wrap
 from graphc.array.logic import where
@@ -82,7 +82,7 @@ def celu(x: ArrayLike, alpha: float = 1.0) -> Tensor:
     >>> gx.jit(lambda x: gx.nn.celu(x, 0.5))(np.array([-100.0, 2.0]))
     array([-0.5,  2. ])
     """
-    if not alpha:
+    if not number("celu", "alpha", alpha):
         raise ArgumentError("celu: alpha must not be 0")
     tensor = _float("celu", x)
     return where(tensor > 0, tensor, expm1(tensor / alpha) * alpha)
@@ -109,7 +109,7 @@ def hardtanh(x: ArrayLike, low: float = -1.0, high: float = 1.0) -> Tensor:
     >>> gx.jit(gx.nn.hardtanh)(np.array([-3.0, 0.5, 2.0]))
     array([-1. ,  0.5,  1. ])
     """
-    if not low < high:
+    if not number("hardtanh", "low", low) < number("hardtanh", "high", high):
         raise ArgumentError(f"hardtanh: low must be less than high, got {low!r} and {high!r}")
     tensor = _float("hardtanh", x)
     return where(tensor <= low, low, where(tensor >= high, high, tensor))
@@ -290,6 +290,7 @@ def cosine_similarity(x1: ArrayLike, x2: ArrayLike, axis: int = -1, eps: float =
     if not a.ndim:
         raise ShapeError(f"cosine_similarity: takes rank 1 or more, got {a.type} and {b.type}")
     axes = (axis_index("cosine_similarity", axis, a.ndim),)
+    number("cosine_similarity", "eps", eps)
     return wrap(reduce_sum(a * b, axis=axes) / (_norm(a, axes, eps) * _norm(b, axes, eps)))
 
 

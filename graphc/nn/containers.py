@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, shown
 from graphc.nn.module import FROZEN, Module
 
 Layer = Callable[..., Any]
@@ -76,6 +76,8 @@ class _Numbered(_Container):
         >>> len(gx.nn.Sequential().extend([gx.nn.Linear(2, 2), gx.nn.relu]))
         2
         """
+        if not isinstance(modules, Iterable) or hasattr(modules, "ndim"):
+            raise ArgumentError(f"{type(self).__name__}: takes modules, got {shown(modules)}")
         for module in modules:
             self.append(module)
         return self
@@ -126,6 +128,8 @@ class ModuleDict(_Container):
     """
 
     def __init__(self, modules: Mapping[str, Layer] | None = None) -> None:
+        if modules is not None and not isinstance(modules, Mapping):
+            raise ArgumentError(f"ModuleDict: takes a dict of modules, got {shown(modules)}")
         for key, module in (modules or {}).items():
             self._put(key, module)
 

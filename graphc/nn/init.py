@@ -13,10 +13,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from graphc.array.convert import count
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.array.convert import count, number
+from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir.types import as_dtype
 from graphc.random.streams import Stream
+from graphc.runtime.state import require_memory
 
 Array = np.ndarray[Any, Any]
 Seed: TypeAlias = "int | Sequence[int] | np.random.Generator | None"
@@ -66,10 +67,14 @@ def generator(value: Seed) -> np.random.Generator:
         return _Shared.generator
     if isinstance(value, np.random.Generator):
         return value
+    if not isinstance(value, int | np.integer | list | tuple):
+        raise ArgumentError(f"seed: takes ints that are not negative, or a Generator, got {shown(value)}")
     try:
         return np.random.default_rng(value)
     except (TypeError, ValueError) as error:
-        raise ArgumentError(f"seed: takes ints that are not negative, or a Generator, got {value!r}: {error}") from None
+        raise ArgumentError(
+            f"seed: takes ints that are not negative, or a Generator, got {shown(value)}: {error}"
+        ) from None
 
 
 def zeros(shape: Any, dtype: Any = "float32") -> Array:
@@ -96,7 +101,7 @@ def constant(shape: Any, value: float, dtype: Any = "float32") -> Array:
     >>> gx.nn.init.constant((2,), 0.5)
     array([0.5, 0.5], dtype=float32)
     """
-    return np.full(_shape("constant", shape), value, _floating("constant", dtype))
+    return np.full(_shape("constant", shape), number("constant", "value", value), _floating("constant", dtype))
 
 
 def normal(shape: Any, mean: float = 0.0, std: float = 1.0, dtype: Any = "float32", seed: Seed = None) -> Array:
@@ -232,7 +237,9 @@ def _fan(name: str, shape: Any, mode: str) -> int:
 
 def _shape(name: str, shape: Any) -> tuple[int, ...]:
     sizes = shape if isinstance(shape, list | tuple) else (shape,)
-    return tuple(count(name, "a size", s) for s in sizes)
+    known = tuple(count(name, "a size", s) for s in sizes)
+    require_memory(name, 8 * math.prod(known))
+    return known
 
 
 def _floating(name: str, dtype: Any) -> np.dtype[Any]:

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_float, as_node, cast_to, choice, count, differ, promote_floats, spread_to
+from graphc.array.convert import (
+    ArrayLike,
+    as_float,
+    as_node,
+    cast_to,
+    choice,
+    count,
+    differ,
+    number,
+    promote_floats,
+    spread_to,
+)
 from graphc.array.creation import matches
 from graphc.array.handle import wrap
 from graphc.array.reduce import mean, repeated
@@ -57,7 +68,7 @@ def cross_entropy(
     scores, given = as_float(name, logits), as_node(name, labels)
     if not scores.ndim:
         raise ShapeError(f"{name}: logits must have rank 1 or more, got {scores.type}")
-    if not 0 <= label_smoothing <= 1:
+    if not 0 <= number(name, "label_smoothing", label_smoothing) <= 1:
         raise ArgumentError(f"{name}: label_smoothing must be in [0, 1], got {label_smoothing!r}")
     if given.ndim == scores.ndim:
         if ignore_index is not None:
@@ -286,7 +297,7 @@ def _difference(name: str, predictions: ArrayLike, targets: ArrayLike) -> Node:
 
 
 def _positive(name: str, what: str, value: float) -> None:
-    if not value > 0:
+    if not number(name, what, value) > 0:
         raise ArgumentError(f"{name}: {what} must be positive, got {value!r}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphc.array.convert import ArrayLike, count
+from graphc.array.convert import ArrayLike, count, flag
 from graphc.errors import ArgumentError
 from graphc.nn import init
 from graphc.nn.module import Module
@@ -30,6 +30,7 @@ class LayerNorm(Module):
         dtype: Any = "float32",
     ) -> None:
         self.normalized_shape = _sizes("LayerNorm", normalized_shape)
+        affine, bias = flag("LayerNorm", "affine", affine), flag("LayerNorm", "bias", bias)
         self.eps = eps
         self.weight = _ones("weight", self.normalized_shape, dtype) if affine else None
         self.bias = _zeros("bias", self.normalized_shape, dtype) if affine and bias else None

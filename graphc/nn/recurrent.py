@@ -6,7 +6,7 @@ from abc import abstractmethod
 from typing import Any
 
 from graphc.array.control import scan
-from graphc.array.convert import ArrayLike, as_float, asarray, count, differ
+from graphc.array.convert import ArrayLike, as_float, asarray, choice, count, differ
 from graphc.array.creation import zeros
 from graphc.array.elementwise import sigmoid, tanh
 from graphc.array.handle import wrap
@@ -172,8 +172,7 @@ class RNN(_Recurrent):
         dtype: Any = "float32",
         seed: Seed = None,
     ) -> None:
-        if nonlinearity not in ("tanh", "relu"):
-            raise ArgumentError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
+        choice("RNN", "nonlinearity", nonlinearity, ("tanh", "relu"))
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype, seed=seed
         )

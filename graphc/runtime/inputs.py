@@ -11,6 +11,7 @@ import numpy as np
 from graphc.errors import InputError, Location, SymbolicValueError
 from graphc.ir.dims import Dim
 from graphc.ir.types import TensorType
+from graphc.runtime.state import memory_bytes
 
 Array = np.ndarray[Any, Any]
 
@@ -73,6 +74,8 @@ def convert(spec: InputSpec, value: Any) -> Array:
         raise InputError(f"input {spec.name}: takes {spec.type}, got {_described(value)}: {error}") from None
     if given.dtype.kind not in "biuf":
         raise InputError(f"input {spec.name}: takes {spec.type}, got {_described(value)} of dtype {given.dtype}")
+    if given.nbytes > memory_bytes():
+        raise InputError(f"input {spec.name}: {given.nbytes} bytes do not fit into memory")
     if not may_cast(given, dtype, is_array):
         raise InputError(
             f"input {spec.name}: takes {spec.type}, got dtype {given.dtype.name}, which cannot be cast to "
