@@ -12,14 +12,16 @@ NO_CASE = {
     **dict.fromkeys(
         (
             "ArgumentError", "DTypeError", "GradientError", "GraphcError", "InputError", "InternalError",
-            "MemoryBudgetError", "MiscompileError", "NaNError", "OutOfBoundsError", "ShapeError", "StepsError", "SymbolicValueError",
+            "MemoryBudgetError", "MiscompileError", "NaNError", "OutOfBoundsError", "ShapeError", "StepsError",
+            "SymbolicValueError",
         ),
         "an error class",
     ),
     **dict.fromkeys(("Executable", "Options", "Tensor", "Variable", "cache.CacheInfo"), "a class, tested on its own"),
     **dict.fromkeys(
         (
-            "check_gradients", "checkpoint", "custom_vjp", "grad", "gradients", "hessian", "hvp", "jacfwd", "jacrev", "jit", "jvp", "pullback",
+            "check_gradients", "checkpoint", "custom_vjp",
+            "grad", "gradients", "hessian", "hvp", "jacfwd", "jacrev", "jit", "jvp", "pullback",
             "pushforward", "value_and_grad", "vjp", "vmap",
         ),
         "takes functions or graphs: tests of transforms, and every test of derivatives here",
