@@ -81,6 +81,66 @@ def test_digits_is_repeatable(digits: tuple[str, Path], tmp_path: Path) -> None:
     assert again.splitlines()[0] == digits[0].splitlines()[0]
 
 
+def example(tmp_path: Path, name: str, *options: str) -> str:
+    return run(tmp_path, str(ROOT / f"examples/{name}.py"), *options)
+
+
+def numbers(pattern: str, printed: str) -> list[float]:
+    """Return what the groups of a pattern match where it does first, as numbers."""
+    found = re.search(pattern, printed)
+    assert found is not None, printed
+    return [float(g) for g in found.groups()]
+
+
+def test_digits_conv(tmp_path: Path) -> None:
+    printed = example(tmp_path, "digits_conv", "--epochs", "4")
+    assert numbers(r"test accuracy (\S+)", printed)[0] >= 0.96
+    assert "(0): Conv2d(1, 16, 3, padding=1, bias=False)" in printed
+
+
+@pytest.mark.parametrize(("name", "bits"), [("char_gru", 4.0), ("char_transformer", 4.4)])
+def test_writing_text(name: str, bits: float, tmp_path: Path) -> None:
+    """A uniform guess among all characters takes 6.7 bits, their frequencies alone 4.7."""
+    printed = example(tmp_path, name, "--steps", "60", "--width", "64", "--write", "50")
+    assert numbers(r"bits per character (\S+)", printed)[0] < bits
+    assert len(printed.split(" s\n", 1)[1].rstrip("\n")) >= 45
+
+
+def test_vae_digits(tmp_path: Path) -> None:
+    before, after = numbers(
+        r"nats per image +(\S+) before, (\S+) after", example(tmp_path, "vae_digits", "--epochs", "12")
+    )
+    assert before > 40
+    assert after < 29
+
+
+def test_newton_logistic(tmp_path: Path) -> None:
+    for penalty in ("1", "0.01"):
+        printed = example(tmp_path, "newton_logistic", "--penalty", penalty)
+        assert numbers(r"scikit-learn's weights: (\S+)", printed)[0] < 1e-8
+        assert len(re.findall(r"gradient", printed)) <= 15
+
+
+def test_physics_informed(tmp_path: Path) -> None:
+    printed = example(tmp_path, "physics_informed", "--steps", "700")
+    assert numbers(r"relative error (\S+), largest (\S+),", printed)[0] < 0.02
+
+
+def test_black_scholes(tmp_path: Path) -> None:
+    printed = example(tmp_path, "black_scholes", "--options", "1000")
+    rows = re.findall(r"^(\w+) +(\S+) +(\d\S+e-\d+)$", printed, re.MULTILINE)
+    assert len(rows) == 9
+    assert all(float(difference) < 1e-13 * max(1, float(largest)) for _, largest, difference in rows)
+
+
+def test_bundle_adjustment(tmp_path: Path) -> None:
+    printed = example(tmp_path, "bundle_adjustment", "--cameras", "4", "--points", "60")
+    errors = [float(e) for e in re.findall(r"error (\S+) pixels", printed)]
+    assert errors[0] > 1
+    assert errors[-1] < 1e-9
+    assert len(errors) < 15
+
+
 def test_the_program_in_the_readme(tmp_path: Path) -> None:
     program = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert program is not None
