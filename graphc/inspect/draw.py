@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
@@ -25,10 +26,17 @@ from graphc.ir.types import TupleType
 MAX_NODES = 400
 
 
-def to_svg(graph: Graph, title: str | None = None, max_nodes: int = MAX_NODES) -> str:
+Labels = Mapping[tuple[Any, Any], str]
+"""What is written beside the arrow from one node to another. Tensors stand for their nodes."""
+
+
+def to_svg(
+    graph: Graph, title: str | None = None, max_nodes: int = MAX_NODES, labels: Labels = MappingProxyType({})
+) -> str:
     """Return a picture of `graph` as the text of an SVG document.
 
-    A graph, or the body of a loop, with more than `max_nodes` nodes is not drawn but counted by operation.
+    A graph, or the body of a loop, with more than `max_nodes` nodes is not drawn but counted by operation. `labels` are
+    written beside arrows: {(operand, reader): text}, of Tensors or nodes that are in the graph.
 
     >>> from graphc.ir.types import FLOAT32, TensorType
     >>> x = ir.placeholder(name="x", type=TensorType(FLOAT32, (2, 3)))
@@ -36,7 +44,8 @@ def to_svg(graph: Graph, title: str | None = None, max_nodes: int = MAX_NODES) -
     '<svg '
     """
     heading = graph.name if title is None else title
-    panels = list(_panels(graph, heading, max_nodes))
+    beside = {(getattr(a, "node", a), getattr(b, "node", b)): text for (a, b), text in labels.items()}
+    panels = list(_panels(graph, heading, max_nodes, beside))
     legend = _legend({kind for panel in panels for kind in panel.kinds}, any(p.has_repeats for p in panels))
     width = max(legend.width, *(p.width for p in panels)) + 2 * MARGIN
     parts = ['<rect class="paper" width="100%" height="100%"/>\n', _group(MARGIN, MARGIN, legend.body)]
@@ -51,9 +60,15 @@ def to_svg(graph: Graph, title: str | None = None, max_nodes: int = MAX_NODES) -
     return f"{head}<style>\n{STYLE}</style>\n{ARROW}{''.join(parts)}</svg>\n"
 
 
-def write_svg(graph: Graph, path: str | PathLike[str], title: str | None = None, max_nodes: int = MAX_NODES) -> None:
+def write_svg(
+    graph: Graph,
+    path: str | PathLike[str],
+    title: str | None = None,
+    max_nodes: int = MAX_NODES,
+    labels: Labels = MappingProxyType({}),
+) -> None:
     """Write the picture of `graph` that `to_svg` makes to a file."""
-    Path(path).write_text(to_svg(graph, title, max_nodes), encoding="utf-8")
+    Path(path).write_text(to_svg(graph, title, max_nodes, labels), encoding="utf-8")
 
 
 # What a node looks like
@@ -168,7 +183,7 @@ class Panel:
     has_repeats: bool = False
 
 
-def _panels(graph: Graph, heading: str, max_nodes: int) -> Iterator[Panel]:
+def _panels(graph: Graph, heading: str, max_nodes: int, labels: Labels) -> Iterator[Panel]:
     """Yield the picture of the graph, then of the bodies in it, then of the bodies in those."""
     queue = [(graph, heading, "")]
     numbers: dict[Graph, int] = {}
@@ -180,7 +195,7 @@ def _panels(graph: Graph, heading: str, max_nodes: int) -> Iterator[Panel]:
                     numbers[body] = len(numbers) + 1
                     queue.append((body, f"{key} {numbers[body]} of {node.op.name}", "frame"))
                 marks.setdefault(node, []).append(f"see {key} {numbers[body]}")
-        yield _panel(current, name, frame, marks, max_nodes)
+        yield _panel(current, name, frame, marks, max_nodes, labels)
 
 
 def _bodies(node: Node) -> Iterator[tuple[str, Graph]]:
@@ -190,9 +205,9 @@ def _bodies(node: Node) -> Iterator[tuple[str, Graph]]:
                 yield key, item
 
 
-def _panel(graph: Graph, name: str, frame: str, marks: dict[Node, list[str]], max_nodes: int) -> Panel:
+def _panel(graph: Graph, name: str, frame: str, marks: dict[Node, list[str]], max_nodes: int, labels: Labels) -> Panel:
     drawn = len(graph.nodes) <= max_nodes
-    content = _drawing(graph, marks) if drawn else _summary(graph, max_nodes)
+    content = _drawing(graph, marks, labels) if drawn else _summary(graph, max_nodes)
     facts = [
         _counted(len(graph.nodes), "node"), _counted(len(graph.inputs), "input"),
         _counted(len(graph.outputs), "output"), _counted(len(graph.updates), "update"),
@@ -232,7 +247,7 @@ class Box:
         return 2 * INSET + sum(LINE[css] for css, _ in self.lines) + STRIP * len(self.strips)
 
 
-def _drawing(graph: Graph, marks: dict[Node, list[str]]) -> Panel:
+def _drawing(graph: Graph, marks: dict[Node, list[str]], labels: Labels) -> Panel:
     nodes = tuple(dict.fromkeys((*graph.inputs, *graph.nodes)))
     results = set(graph.results)
     folded = {n for n in nodes if n.op is ir.constant and n.ndim == 0 and n not in results}
@@ -247,6 +262,11 @@ def _drawing(graph: Graph, marks: dict[Node, list[str]]) -> Panel:
     parts = [_edge(boxes[u], boxes[v], path) for (u, v), path in layout.paths.items()]
     parts += [_drawn_box(box, centre) for box, centre in zip(boxes, layout.centres, strict=True)]
     parts += [_operand_numbers(boxes[u], boxes[v], path[-1]) for (u, v), path in layout.paths.items()]
+    parts += [
+        _beside(labels[boxes[u].node, boxes[v].node], path)
+        for (u, v), path in layout.paths.items()
+        if (boxes[u].node, boxes[v].node) in labels
+    ]
     repeats = any(b.repeated for b in boxes)
     return Panel("".join(parts), layout.width, layout.height, tuple(b.kind for b in boxes), repeats)
 
@@ -336,6 +356,12 @@ def _operand_numbers(source: Box, target: Box, end: Point) -> str:
     return f'<text class="operand" x="{_n(end[0] + 6)}" y="{_n(end[1] - 3)}">{numbers}</text>\n'
 
 
+def _beside(label: str, path: tuple[Point, ...]) -> str:
+    """Return a label beside the middle of an arrow."""
+    (x, y), (to_x, to_y) = path[(len(path) - 1) // 2], path[(len(path) - 1) // 2 + 1]
+    return f'<text class="label" x="{_n((x + to_x) / 2 + 6)}" y="{_n((y + to_y) / 2 + 4)}">{_text(label)}</text>\n'
+
+
 def _summary(graph: Graph, max_nodes: int) -> Panel:
     """Return a bar chart of the operations of a graph too large to draw."""
     counts = Counter((_kind(n), n.op.name) for n in graph.nodes)
@@ -390,6 +416,7 @@ RULES = {
     ".detail": f"font-size: 10px; fill: #475569; font-family: {MONO}",
     ".type": f"font-size: 10.5px; fill: #334155; font-family: {MONO}",
     ".operand": "font-size: 9px; fill: #64748b; text-anchor: middle",
+    ".label": "font-size: 11px; fill: #b91c1c; text-anchor: start",
     ".node .strip": "font-size: 10px; font-weight: 600; fill: #ffffff",
     ".output": "fill: #0f172a",
     ".update": "fill: #7c3aed",

@@ -174,3 +174,11 @@ def test_write_svg_writes_the_picture(tmp_path: Path) -> None:
 
 def test_a_graph_without_nodes() -> None:
     assert boxes(to_svg(Graph((), ()))) == []
+
+
+def test_labels_stand_beside_arrows() -> None:
+    x = array("x", 3)
+    inside = elementwise.exp(x)
+    text = to_svg(Graph((x,), (elementwise.tanh(inside),)), labels={(x, inside): "slope < 2", (inside, x): "no arrow"})
+    shown = [t.text for t in ElementTree.fromstring(text).iter(f"{SVG}text") if t.get("class") == "label"]
+    assert shown == ["slope < 2"]
