@@ -63,9 +63,9 @@ class _Random:
         self.blocks = Cut(self.count, self.side**2)
 
     def _side(self, target: Target) -> int:
-        """Return the lanes of vectors, fewer where so many elements are not needed."""
+        """Return the lanes of vectors, such that a tile fits registers; fewer where so many elements are not needed."""
         floats = [n.dtype.itemsize for n in self.group.nodes if n.dtype.kind == "f"]
-        lanes = target.lanes(max(floats, default=self.hero.dtype.itemsize))
+        lanes = target.lanes(max([self.hero.dtype.itemsize, *floats]))
         side = self.words
         while 2 * side <= lanes and side**2 < self.count:
             side *= 2

@@ -116,6 +116,8 @@ SPELLED_OUT: dict[str, Callable[..., Expr]] = {
     "relu": _relu,
     "floor_divide": _floor_divide,
     "remainder": _remainder,
+    "gamma_path": lambda a, x: x,
+    "log_gamma_path": lambda a, x: x,
     "normal_quantile": lambda bits: Apply("normal_quantile", (bits,), QUANTILE_DTYPES[bits.dtype]),
     **{op.scalar: word(k) for k, op in enumerate(philox_words)},
 }

@@ -10,6 +10,7 @@ from graphc.ops import (
     ordering,
     pool,
     random,
+    random_paths,
     reduce,
     shape,
     special,
@@ -17,6 +18,6 @@ from graphc.ops import (
 )
 
 __all__ = [
-    "control", "conv", "cumulative", "dot", "elementwise", "index", "ordering", "pool", "random", "reduce", "shape",
-    "special", "state",
+    "control", "conv", "cumulative", "dot", "elementwise", "index", "ordering", "pool", "random", "random_paths",
+    "reduce", "shape", "special", "state",
 ]  # fmt: skip

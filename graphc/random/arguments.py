@@ -59,15 +59,10 @@ def broadcast_request(name: str, shape: Any, nodes: Sequence[Node]) -> tuple[Sha
 
 def require(name: str, what: str, value: ArrayLike, *, low: float | None = None, high: float | None = None) -> None:
     """Raise ArgumentError where a parameter that is known lies outside of [low, high]. NaN passes, and comes out."""
-    known = np.asarray(value) if isinstance(value, int | float | np.number | np.ndarray) else _known(value)
+    known = known_value(as_node(name, value))
     if known is None or known.dtype.kind not in "fiub" or not known.size:
         return
     if low is not None and np.any(known < low):
         raise ArgumentError(f"{name}: {what} must be at least {low:g}, got {np.nanmin(known):g}")
     if high is not None and np.any(known > high):
         raise ArgumentError(f"{name}: {what} must be at most {high:g}, got {np.nanmax(known):g}")
-
-
-def _known(value: Any) -> np.ndarray[Any, Any] | None:
-    node = getattr(value, "node", None)
-    return known_value(node) if isinstance(node, Node) else None

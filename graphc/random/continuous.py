@@ -65,6 +65,12 @@ def unit(name: str, key: ArrayLike, shape: Shape, dtype: DType) -> Tensor:
     return found.astype(f"int{width}").astype(dtype) * 2.0**-digits
 
 
+def open_unit(bits: Tensor, dtype: DType) -> Tensor:
+    """Return (bits + 1/2) / 2^width for bits of some width: more than 0, and 1 at most."""
+    width = 8 * bits.dtype.itemsize
+    return (bits.astype(dtype) + 0.5) * 2.0**-width
+
+
 def words_of(dtype: DType) -> DType:
     """Return the dtype of the bits that a float is made of."""
     return UINT32 if dtype == FLOAT32 else UINT64

@@ -12,7 +12,7 @@ from graphc.array.control.tracing import steps_around
 from graphc.array.handle import wrap
 from graphc.array.state import with_updates
 from graphc.errors import ArgumentError
-from graphc.random import continuous, discrete
+from graphc.random import continuous, counts, discrete, gammas
 from graphc.random.keys import bits, fold_in, key
 from graphc.tensor import Variable, variable
 
@@ -80,6 +80,13 @@ class Stream:
     laplace = _drawing(continuous.laplace)
     logistic = _drawing(continuous.logistic)
     cauchy = _drawing(continuous.cauchy)
+    gamma = _drawing(gammas.gamma)
+    loggamma = _drawing(gammas.loggamma)
+    chisquare = _drawing(gammas.chisquare)
+    student_t = _drawing(gammas.student_t)
+    beta = _drawing(gammas.beta)
+    dirichlet = _drawing(gammas.dirichlet)
+    poisson = _drawing(counts.poisson)
     bernoulli = _drawing(discrete.bernoulli)
     rademacher = _drawing(discrete.rademacher)
     randint = _drawing(discrete.randint)

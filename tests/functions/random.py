@@ -134,12 +134,22 @@ def case(name: str, *args: Any, **named: Any) -> Case:
     return Case(f"random.{name}", *args, protocol=False, **named)
 
 
+def of_shape(key: Array, *parameters: Any, shape: Any = None, dtype: Any = None) -> Array:
+    """Return any numbers of the shape and dtype that there must be."""
+    sizes, wanted = requested(shape, dtype, *parameters)
+    return np.empty(sizes, wanted)
+
+
 LOCATED = {
     "normal": of(scipy.stats.norm), "laplace": of(scipy.stats.laplace), "logistic": of(scipy.stats.logistic),
     "cauchy": of(scipy.stats.cauchy), "gumbel": gumbel,
 }  # fmt: skip
 
 FIXED: dict[str, Any] = {"tolerance": 64, "resize": False, "derivative": False}
+REJECTED: dict[str, Any] = {
+    "values": False, "reference": of_shape, "resize": False, "derivative": False, "batched": False,
+}  # fmt: skip
+"""Of these the numbers are tested in tests/random."""
 
 CASES = [
     case("key", i64((), -9, 9), reference=lambda seed: np.array([seed], np.uint64).view(np.uint32)),
@@ -183,4 +193,9 @@ CASES = [
     case("choice", KEY, f64((7,)), 3, False, reference=choice),
     case("choice", KEY, 4, (9,), p=given([0.1, 0.0, 0.4, 0.5]), reference=choice),
     case("choice", KEY, 4, (2,), False, given([0.1, 0.2, 0.3, 0.4]), reference=choice),
+    *[case(name, KEY, f64((3,), 1, 5), **REJECTED) for name in ("gamma", "loggamma", "chisquare", "student_t")],
+    case("gamma", KEY, f32((3,), 1, 5), shape=(2, 3), **REJECTED),
+    case("beta", KEY, f64((3,), 1, 5), f64((2, 3), 1, 5), **REJECTED),
+    case("dirichlet", KEY, f64((2, 3), 1, 5), **REJECTED),
+    case("poisson", KEY, f64((3,), 1, 50), **{**REJECTED, "reference": lambda key, lam: np.empty(lam.shape, int)}),
 ]  # fmt: skip

@@ -421,6 +421,8 @@ ORDER = [
 
 RANDOM = [
     *[s for k in range(4) for s in elementwise(f"philox{k}", 6, "u32", (0, 2**32 - 1))],
+    *elementwise("gamma_path", 2, FLOATS),
+    *elementwise("log_gamma_path", 2, FLOATS),
     *elementwise("normal_quantile", 1, "u32", (0, 2**32 - 1)),
     Sample("normal_quantile", (Spec((130,), "u64", 0, 2**63 - 1),)),
     *[
