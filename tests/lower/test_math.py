@@ -154,7 +154,7 @@ def steps_apart(a, b):
     """Return how many floats lie between a and b, one of them counted; 0 for two NaNs."""
     integer = np.dtype(f"int{8 * a.dtype.itemsize}")
     ordered = [np.where(v.view(integer) < 0, np.iinfo(integer).min - v.view(integer), v.view(integer)) for v in (a, b)]
-    return np.where(np.isnan(a) & np.isnan(b), 0, np.abs(ordered[0].astype(float) - ordered[1].astype(float)))
+    return np.where(np.isnan(a) & np.isnan(b), 0, np.abs(ordered[0] - ordered[1]).view(f"u{integer.name}"))
 
 
 NAMES = {

@@ -84,43 +84,50 @@ def acos(x: Term) -> Term:
 def atan(x: Term) -> Term:
     a = abs(x)
     is_far = a > 1.0
+    if x.dtype == FLOAT32:
+        return copysign(_atan32(select(is_far, 1.0 / a, a), is_far), x)
     largest = 1.0 / format_of(x).negligible  # beyond, the angle is pi/2 to the last bit
-    angle = _atan_of_ratio(select(is_far, 1.0, a), minimum(maximum(a, 1.0), largest), is_far, None)
-    return copysign(angle, x)
+    return copysign(_atan64(select(is_far, 1.0, a), minimum(maximum(a, 1.0), largest), is_far, None), x)
 
 
-def _atan_of_ratio(low: Term, high: Term, is_swapped: Term, is_behind: Term | None) -> Term:
+def _atan32(t: Term, is_far: Term) -> Term:
+    """Return atan(t) for 0 <= t <= 1, from the other axis where that is far."""
+    high, low = _HALF_PI[t.dtype]
+    rest = _atan_rest(t)
+    total = high - t
+    far = total + (((high - total) - t) + (low - rest))
+    return select(is_far, far, t + rest)
+
+
+def _atan_rest(t: Term) -> Term:
+    """Return atan(t) - t."""
+    factor = squarable(t)
+    square = factor * factor
+    return square * factor * polynomial(square, _ATAN[t.dtype])
+
+
+def _atan64(low: Term, high: Term, is_swapped: Term, is_behind: Term | None) -> Term:
     """Return the angle of a point: atan(low / high), 0 <= low <= high, from the other axis if the two were swapped, and
     from the negative one if it is behind the origin.
 
-    Beyond atan(1/2), in float64, the angle is pi/4 less that of the rotated point: a shorter polynomial will do.
+    Beyond atan(1/2) the angle is pi/4 less that of the rotated point: a shorter polynomial will do.
     """
-    lower, higher = low, high
-    turns = as_term(0.0, low)
-    flips = is_swapped
-    if low.dtype == FLOAT64:
-        is_rotated = low + low > high
-        lower = select(is_rotated, high - low, low)
-        higher, higher_low = two_sum(high, select(is_rotated, low, 0.0))
-        turns = select(is_rotated, as_term(0.5, low), 0.0)
-        flips = is_swapped ^ is_rotated
+    is_rotated = low + low > high
+    t = select(is_rotated, high - low, low) / (high + select(is_rotated, low, 0.0))
+    turns, flips = select(is_rotated, as_term(0.5, low), 0.0), is_swapped ^ is_rotated
     turns = select(is_swapped, 1.0 - turns, turns)
     if is_behind is not None:
-        turns = select(is_behind, 2.0 - turns, turns)
-        flips = flips ^ is_behind
-    inverse = 1.0 / higher
-    t = lower * inverse
-    residual = fma(-t, higher, lower)
-    t_low = (residual - t * higher_low if low.dtype == FLOAT64 else residual) * inverse
-    factor = squarable(t)
-    square = factor * factor
-    slope = fma(square, -0.5, 1.0)  # near enough to 1 / (1 + t^2)
-    rest = fma(square * factor, polynomial(square, _ATAN[t.dtype]), t_low * slope)
+        turns, flips = select(is_behind, 2.0 - turns, turns), flips ^ is_behind
+    return _turned(turns, flips, t, _atan_rest(t))
+
+
+def _turned(turns: Term, flips: Term, t: Term, rest: Term) -> Term:
+    """Return turns pi/2 + t + rest, or less where the direction flips."""
     sign = select(flips, sign_bit_of(as_term(-0.0, t)), 0)
     t, rest = ((bits_of(part) ^ sign).bitcast(t.dtype) for part in (t, rest))
-    half_pi, half_pi_low = _HALF_PI[t.dtype]
-    base = turns * half_pi
-    base_low = fma(turns, half_pi, -base) + turns * half_pi_low
+    high, low = _HALF_PI[t.dtype]
+    base = turns * high
+    base_low = fma(turns, high, -base) + turns * low
     total, total_low = two_sum(base, t)
     return total + (total_low + (base_low + rest))
 
@@ -136,4 +143,11 @@ def atan2(y: Term, x: Term) -> Term:
     low = select(is_infinite, select(equal(low, np.inf), as_term(1.0, x), 0.0), low * scale)
     high = select(is_infinite | equal(high, 0.0), 1.0, high * scale)
     is_behind = ~equal(sign_bit_of(x), 0)
-    return copysign(_atan_of_ratio(low, high, b > a, is_behind), y)
+    if x.dtype == FLOAT64:
+        return copysign(_atan64(low, high, b > a, is_behind), y)
+    inverse = 1.0 / high
+    t = low * inverse
+    slope = fma(t * t, -0.5, 1.0)  # near enough to 1 / (1 + t^2)
+    rest = fma(fma(-t, high, low) * inverse, slope, _atan_rest(t))
+    turns = select(b > a, as_term(1.0, t), 0.0)
+    return copysign(_turned(select(is_behind, 2.0 - turns, turns), (b > a) ^ is_behind, t, rest), y)
