@@ -23,6 +23,7 @@ from graphc.codegen.jit import Machine, assembly
 from graphc.codegen.module import emit_module, module_key
 from graphc.codegen.pool import emit_pool
 from graphc.codegen.profiled import ProfiledEntry
+from graphc.divisions import DivisionGuard, integer_divisions, with_flag
 from graphc.errors import ArgumentError
 from graphc.guards import EagerRunner, NaNGuard, cells_of
 from graphc.inspect.explain import Explanation
@@ -185,9 +186,12 @@ def _native(graph: Graph, sizes: Mapping[str, int], options: Options) -> Special
         known = bound(graph, sizes)
     # To look at new values before they count, compute them as outputs.
     source = Graph(known.inputs, known.results, (), known.name) if options.check_nan else known
+    finish: Finish | None = NaNGuard(known) if options.check_nan else None
+    divisions = integer_divisions(known)
+    if divisions and finish is None and not options.verify:
+        source, finish = with_flag(known, divisions), DivisionGuard(divisions)
     optimized, prepared, groups = prepare(source, options, journal)
     code = _code(prepared, groups, options, journal)
-    finish = NaNGuard(known) if options.check_nan else None
     runner: Runner
     if options.verify:
         runner = _proven(known, prepared, groups, options, journal, code, finish)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphc.capture import called
+from graphc.divisions import DivisionGuard, integer_divisions
 from graphc.eager import evaluate
 from graphc.errors import NaNError, ShapeError
 from graphc.ir.graph import Graph, Node
@@ -31,6 +32,9 @@ class EagerRunner:
         self._variables = graph.variables
         self._cells = cells_of(graph)
         self._guard = NaNGuard(graph) if options.check_nan else None
+        divisions = integer_divisions(graph)
+        self._divisors = {node.inputs[1] for node in divisions}
+        self._divided = DivisionGuard(divisions)
 
     def entry(self, shapes: Sequence[tuple[int, ...]]) -> None:
         """Calls cannot go around Python."""
@@ -39,10 +43,18 @@ class EagerRunner:
         graph = self._graph
         with holding(self._cells):
             before = {v: c.array.copy() for v, c in zip(self._variables, self._cells, strict=True)}
+            zeros: list[Node] = []
+
+            def look(node: Node, value: Any) -> None:
+                if node in self._divisors and not np.all(value):
+                    zeros.append(node)
+
             try:
-                results = evaluate(graph, arrays, before)
+                results = evaluate(graph, arrays, before, look if self._divisors else None)
             except MemoryError:
                 raise ShapeError(f"{graph.name}: needs more memory than this machine has") from None
+            if zeros:
+                self._divided.warn(4)
             if self._guard is not None:
                 return self._guard(arrays, results)
             for (variable, _), value in zip(graph.updates, results[len(graph.outputs) :], strict=True):

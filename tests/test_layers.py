@@ -18,7 +18,7 @@ PACKAGE = Path(graphc.__file__).parent
 
 TENSOR = ("ir", "ops", "nest", "tensor", "array", "runtime.state", "runtime.inputs")
 USER = (*TENSOR, "autodiff", "compiler", "options", "runtime.executable")
-STAGES = ("options", "capture", "pipeline", "budget", "guards", "inspect")
+STAGES = ("options", "capture", "pipeline", "budget", "divisions", "guards", "inspect")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "nest": (),
@@ -41,7 +41,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "capture": TENSOR,
     "pipeline": ("ir", "passes", "options"),
     "budget": ("ir", "passes", "lower", "options", "pipeline", "target"),
-    "guards": ("ir", "capture", "eager", "options", "runtime"),
+    "divisions": ("ir", "ops"),
+    "guards": ("ir", "capture", "divisions", "eager", "options", "runtime"),
     "inspect": ("ir", "lower.cost", "lower.library"),
     "peaks": ("ir", "codegen", "target"),
     "profiling": ("ir", "lower", "codegen", "runtime", "inspect", "peaks", "target"),

@@ -35,6 +35,20 @@ def test_the_report_of_the_optimiser() -> None:
     assert "| softmax 1024 x 1024 | 1 | 1 |" in text
 
 
+def test_the_measurement_of_errors(tmp_path: Path) -> None:
+    page = tmp_path / "accuracy.md"
+    for what in ("errors", "times"):
+        run("scripts.accuracy", what, "--only", "atan2", "logaddexp", "--out", str(page))
+    text = page.read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## Errors",
+        "## Errors of compositions",
+        "## Times",
+    ]
+    assert text.count("\n| atan2 | ") == 2
+    assert text.count("\n| logaddexp | ") == 1
+
+
 def test_the_search_for_faults_finds_none() -> None:
     assert run("scripts.fuzz", "--minutes", "0.03", "--seed", "0").endswith("0 faults\n")
 

@@ -139,3 +139,34 @@ def test_an_integer_to_a_negative_power_is_refused(dtype):
         x**-1
     with pytest.raises(gx.ArgumentError, match="pow: an integer to a negative integer power is no integer"):
         gx.pow(x.astype("int64"), -2)
+
+
+@pytest.mark.parametrize("backend", ["llvm", "eager"])
+def test_integers_divided_by_zero_are_told_once(backend):
+    x, y = gx.placeholder((3,), "int32"), gx.placeholder(("n",), "int32")
+    total = gx.variable(np.int64(0))
+    program = gx.compile([x, y], [x // y[0], x % 2], updates={total: total + gx.sum(x)}, backend=backend)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        program([1, 2, 3], [2])
+        with np.errstate(divide="ignore"):
+            program([1, 2, 3], [0])
+    with pytest.warns(
+        RuntimeWarning, match="divide by zero encountered in floor_divide.*\\n  at test_edges.py"
+    ) as told:
+        quotient, rest = program([1, 2, 3], [0])
+    assert told[0].filename == __file__
+    assert [*quotient, *rest] == [0, 0, 0, 1, 0, 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        program([1, 2, 3], [0])
+    assert total.value == 24
+
+
+def test_floats_and_known_divisors_are_not_looked_at():
+    x = gx.placeholder((3,), "int64")
+    program = gx.compile([x], [x // 2, x / x, gx.remainder(x * 1.0, x * 0.0)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        program([0, 1, 2])
+    assert "any" not in program.text("optimized")
