@@ -202,8 +202,8 @@ def times(only: Sequence[str]) -> str:
         print(lines[-1], flush=True)
     return (
         "## Times\n\nNanoseconds for an element of a contiguous array of 100,000, on one thread; NumPy's function, or\n"
-        "SciPy's, beside it; how many times faster graphc is. On CPUs with AVX-512 many functions of NumPy are those of\n"
-        "Intel's SVML, with errors of up to 4 ULP.\n\n" + "\n".join(lines) + "\n"
+        "SciPy's, beside it; how many times faster graphc is. On CPUs with AVX-512 many functions of NumPy are those\n"
+        "of Intel's SVML, with errors of up to 4 ULP.\n\n" + "\n".join(lines) + "\n"
     )
 
 
