@@ -16,7 +16,7 @@ import numpy as np
 
 from graphc.array.convert import choice
 from graphc.budget import within_budget
-from graphc.capture import bound, called, capture
+from graphc.capture import bound, capture
 from graphc.codegen.callable import SYMBOL, emit_caller, symbols
 from graphc.codegen.environment import can_flush
 from graphc.codegen.jit import Machine, assembly
@@ -28,25 +28,20 @@ from graphc.errors import ArgumentError
 from graphc.guards import EagerRunner, NaNGuard, cells_of
 from graphc.inspect.explain import Explanation
 from graphc.inspect.profile import Profile
-from graphc.ir import dims
-from graphc.ir.dims import Found, symbols_of
-from graphc.ir.found import found_in
 from graphc.ir.graph import Graph
 from graphc.ir.groups import Group
 from graphc.ir.journal import Journal
 from graphc.ir.loop_text import program_text
 from graphc.ir.text import to_text
-from graphc.lower.cost import Cost, program_cost, total_cost
+from graphc.lower.cost import Cost, program_cost
 from graphc.lower.library import called_by_group
 from graphc.lower.program import Lowered, lower
 from graphc.nest import flatten
 from graphc.options import Options, checked_options, is_set
 from graphc.passes.fuse import fuse
 from graphc.passes.materialize import materialize
-from graphc.passes.padding import padded
 from graphc.passes.release import release
 from graphc.passes.rematerialize import rematerialize
-from graphc.passes.stages import in_order, stages
 from graphc.peaks import peaks
 from graphc.pipeline import RULES, optimize, print_if_asked, run_pass
 from graphc.profiling import profile
@@ -56,8 +51,8 @@ from graphc.runtime.executable import Executable, Runner, Specialization
 from graphc.runtime.inputs import InputSpec
 from graphc.runtime.native import NativeRunner, Signature
 from graphc.runtime.pool import POOL
-from graphc.runtime.staged import Codes, Result, StagedRunner
 from graphc.runtime.state import Cell, aligned_empty, holding, require_memory, share_lock
+from graphc.staging import staged
 from graphc.target import host
 from graphc.tensor import Tensor, Variable
 
@@ -98,7 +93,7 @@ def compile(
     share_lock(cells_of(graph))
     make = _eager if backend == "eager" else _native
     if captured.found:
-        make = partial(_staged, make, captured.found)
+        make = partial(staged, make, captured.found, is_reference=backend == "eager")
     return Executable(
         graph.name,
         [InputSpec(n.attrs["name"], n.tensor_type, n.location) for n in graph.inputs],
@@ -301,104 +296,3 @@ def _eager(graph: Graph, sizes: Mapping[str, int], options: Options) -> Speciali
     start = time.perf_counter()
     known = bound(graph, sizes)
     return Specialization(sizes, EagerRunner(known, options), time.perf_counter() - start, {})
-
-
-# A graph whose sizes are found while it runs.
-
-
-def most_sizes(found: Mapping[str, Found], sizes: Mapping[str, int]) -> dict[str, int]:
-    """Return the most that found sizes can be, where that is known."""
-    limits = {name: dims.bind(f.most, sizes) for name, f in found.items() if f.most is not None}
-    for _ in limits:  # the most that one can be may be another
-        limits = {
-            name: dims.bind(most, {n: m for n, m in limits.items() if isinstance(m, int)})
-            for name, most in limits.items()
-        }
-    return {name: most for name, most in limits.items() if isinstance(most, int)}
-
-
-class _Parts(tuple[Any, ...]):
-    """What there is of each stage, in their order; printed one after the other."""
-
-    def __str__(self) -> str:
-        return "\n".join(f"stage {k} of {len(self)}\n\n{part}" for k, part in enumerate(self, 1))
-
-
-class _StagedSpecialization(Specialization):
-    """Code in stages, and the codes that stages have been made for by the sizes found."""
-
-    runner: StagedRunner
-
-    @property
-    def seconds(self) -> float:
-        return float(sum([code.seconds for codes in self.runner.codes for code in codes.made]))
-
-    @seconds.setter
-    def seconds(self, value: float) -> None:
-        """It is the sum of what there is."""
-
-
-def _staged(
-    make: Callable[[Graph, Mapping[str, int], Options], Specialization],
-    found: Mapping[str, Found],
-    graph: Graph,
-    sizes: Mapping[str, int],
-    options: Options,
-) -> Specialization:
-    """Return code that finds sizes as it runs, with that of its first stage made; or code of no such size, where the
-    most that they can be does."""
-    whole = Graph(graph.inputs, (*graph.outputs, *[f.count for f in found.values()]), graph.updates, graph.name)
-    known = bound(whole, sizes)
-    plain = Graph(known.inputs, known.outputs[: len(graph.outputs)], known.updates, known.name)
-    counts = dict(zip(found, known.outputs[len(graph.outputs) :], strict=True))
-    order = in_order((*plain.results, *counts.values()), counts)
-    # The reference is as written; and with NaNs looked for, there is to be no element that means nothing.
-    limits = {} if options.check_nan or make is _eager else most_sizes(found, sizes)
-    static = padded(plain.results, order, counts, limits)
-    if not static.nonempty and all(r.tensor_type.is_static for r in plain.results):
-        prepared = plain.replace_results(static.results)
-        if not any(found_in(n, counts) for n in prepared.nodes):
-            return make(prepared, sizes, options)
-    results = [Result(n, r.tensor_type) for n, r in zip(static.results, plain.results, strict=True)]
-    asked = symbols_of(
-        [*[s for r in results for s in r.type.shape], *[s for _, sizes in static.nonempty for s in sizes]]
-    )
-    codes = [
-        Codes(stage, lambda stage_graph, found: make(stage_graph, found, options))
-        for stage in stages(graph.name, static.results, static.counts, asked)
-    ]
-    codes[0].code({})
-    runner = StagedRunner(plain, results, codes, static.nonempty, called)
-
-    def latest() -> list[Specialization]:
-        made = [c.made[-1] for c in codes if c.made]
-        if len(made) < len(codes):
-            raise ArgumentError(
-                f"{graph.name} runs in {len(codes)} stages, of which {len(codes) - len(made)} depend on sizes that a "
-                "call finds: call it first"
-            )
-        return made
-
-    def shown(stage: str) -> Callable[[], Any]:
-        return lambda: str(_Parts([as_text(code.stages[stage]()) for code in latest()]))
-
-    if not codes[0].made[0].stages:
-        return _StagedSpecialization(sizes, runner, 0.0, {})
-    parts: dict[str, Callable[..., Any]] = {
-        stage: shown(stage) for stage in ("optimized", "fused", "kernels", "llvm", "asm")
-    }
-    parts["cost"] = lambda: total_cost([code.stages["cost"]() for code in latest()])
-    parts["explain"] = lambda: _Parts([code.stages["explain"]() for code in latest()])
-
-    def profiled(arrays: Sequence[np.ndarray[Any, Any]]) -> _Parts:
-        found: list[Any] = []
-        runner.visit(arrays, lambda code, given: found.append(code.stages["profile"](given)))
-        return _Parts(found)
-
-    parts["profile"] = profiled
-    return _StagedSpecialization(sizes, runner, 0.0, parts)
-
-
-def as_text(value: Any) -> str:
-    """Return a stage of the compiler as text."""
-    return to_text(value) if isinstance(value, Graph) else str(value)

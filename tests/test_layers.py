@@ -18,7 +18,7 @@ PACKAGE = Path(graphc.__file__).parent
 
 TENSOR = ("ir", "ops", "nest", "tensor", "array", "runtime.state", "runtime.inputs")
 USER = (*TENSOR, "autodiff", "compiler", "options", "runtime.executable")
-STAGES = ("options", "capture", "pipeline", "budget", "divisions", "guards", "inspect")
+STAGES = ("options", "capture", "pipeline", "budget", "divisions", "guards", "inspect", "staging")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "errors": (),
     "nest": (),
@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "peaks": ("ir", "codegen", "target"),
     "profiling": ("ir", "lower", "codegen", "runtime", "inspect", "peaks", "target"),
     "proof": ("ir", "eager", "inspect.formulas", "runtime.state"),
+    "staging": ("ir", "passes", "lower.cost", "options", "capture", "runtime"),
     "compiler": (
         *TENSOR,
         *STAGES,

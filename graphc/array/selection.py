@@ -21,7 +21,7 @@ from graphc.ir.dims import Size
 from graphc.ir.graph import Node, known_value, literal
 from graphc.ir.types import BOOL, INT64, Shape
 from graphc.ops.elementwise import out_of_bounds
-from graphc.ops.shape import reshape
+from graphc.ops.shape import broadcast, reshape
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,7 @@ def _rank(entry: Any) -> int:
 
 def _with_masked_axes(x: Node, entries: list[Any]) -> Node:
     """Return x with one axis in place of those of each mask, and make the masks in `entries` flat."""
+    sizes: list[Size] = []
     shape: list[Size] = []
     axis = 0
     for k, entry in enumerate(entries):
@@ -164,24 +165,36 @@ def _with_masked_axes(x: Node, entries: list[Any]) -> Node:
         covered = x.shape[axis : axis + rank]
         axis += rank
         if isinstance(entry, _Mask):
-            entries[k] = _flat_mask(x, entry.flat, covered, axis - rank)
+            covered = _covered(x, entry.flat, covered, axis - rank)
+            entries[k] = _flat_mask(entry.flat, covered)
             shape.append(dims.product(covered))
         else:
             shape.extend(covered)
+        sizes.extend(covered)
+    if tuple(sizes) != x.shape:
+        x = broadcast(x, shape=tuple(sizes), axes=tuple(range(x.ndim)))  # the call compares sizes
     return x if tuple(shape) == x.shape else reshape(x, shape=tuple(shape))
 
 
-def _flat_mask(x: Node, mask: Node, covered: Shape, axis: int) -> _Mask:
+def _covered(x: Node, mask: Node, covered: Shape, axis: int) -> Shape:
+    """Return the sizes of axes that a mask covers, as far as they are known of the array or of the mask."""
+    found: list[Size] = []
     for k, (wanted, given) in enumerate(zip(covered, mask.shape, strict=True)):
         if differ(wanted, given):
             raise ShapeError(
                 f"index: a mask must have the sizes of the axes that it covers, {mask.type} for axes {axis} to "
                 f"{axis + len(covered) - 1} of {x.type}: {given} != {wanted} at axis {axis + k}"
             )
+        found.append(given if isinstance(given, int) else wanted)
+    return tuple(found)
+
+
+def _flat_mask(mask: Node, covered: Shape) -> _Mask:
     known = known_value(mask)
     if known is not None:
         return _Mask(literal(known.reshape(-1), BOOL), mask.ndim)
-    return _Mask(mask if mask.ndim == 1 else reshape(mask, shape=(dims.product(covered),)), mask.ndim)
+    fitting = mask if mask.shape == covered else broadcast(mask, shape=covered, axes=tuple(range(mask.ndim)))
+    return _Mask(fitting if mask.ndim == 1 else reshape(fitting, shape=(dims.product(covered),)), mask.ndim)
 
 
 def _index_array(x: Node, axis: int, extent: Size, entry: Node | _Mask) -> Node:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -74,8 +76,10 @@ class Cost:
 
 def total_cost(costs: Sequence[Cost]) -> Cost:
     """Return the cost of programs that run one after the other, each with memory of its own."""
-    added = {f.name: sum(getattr(c, f.name) for c in costs) for f in fields(Cost)}
-    return Cost(**{**added, "threads": max(c.threads for c in costs)})
+    columns = {f.name: [getattr(c, f.name) for c in costs] for f in fields(Cost)}
+    added = {name: reduce(add, column) for name, column in columns.items()}
+    threads, library = max(columns["threads"]), tuple(dict.fromkeys(added["library"]))
+    return Cost(**{**added, "threads": threads, "library": library})
 
 
 def program_cost(program: Program, live_bytes: int, target: Target) -> Cost:

@@ -173,9 +173,10 @@ class _Layout:
                 self.found_axes(each)
             if self.is_in_place and self.is_places(node):
                 return iota(shape=self.shape(node.shape), axis=0, dtype=INT64)
-            return _rule(node.op)(self, node, [self.input(i) for i in node.inputs])
+            made = _rule(node.op)(self, node, [self.input(i) for i in node.inputs])
         except _Unpaddable:
             return None
+        return None if found_in(made, self.forms.counts) else made
 
     def input(self, node: Node) -> Node:
         """Return the form of an input, which has no found size in it any more."""
