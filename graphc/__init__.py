@@ -295,6 +295,9 @@ from graphc.array.ordering import (
     sort,
     topk,
 )
+from graphc.array.padding import (
+    pad,
+)
 from graphc.array.parts import (
     angle,
     conj,
@@ -380,7 +383,6 @@ from graphc.array.shape import (
     flip,
     matrix_transpose,
     moveaxis,
-    pad,
     permute_dims,
     ravel,
     reshape,

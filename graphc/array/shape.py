@@ -416,36 +416,4 @@ def split(x: ArrayLike, sections: int | Sequence[int], /, axis: int = 0) -> list
     return [wrap(part(node, place, a, max(b - a, 0))) for a, b in zip(starts, stops, strict=True)]
 
 
-def pad(x: ArrayLike, /, pad_width: Any, mode: str = "constant", *, constant_values: float = 0) -> Tensor:
-    """Surround x with a constant: `pad_width` is an int, (before, after), or such a pair for each axis.
-
-    >>> gx.pad(gx.placeholder((2, 3), name="x"), ((0, 0), (1, 2))).shape
-    (2, 6)
-    """
-    node = as_node("pad", x)
-    if not isinstance(mode, str) or mode != "constant":
-        raise ArgumentError(f"pad: mode must be 'constant', others come later, got {shown(mode)}")
-    try:
-        widths = np.broadcast_to(np.asarray(pad_width), (node.ndim, 2))
-    except ValueError:
-        raise ArgumentError(
-            f"pad: pad_width {shown(pad_width)} must be an int, a pair, or a pair per axis of {node.type}"
-        ) from None
-    before = tuple(count("pad", "a width", w) for w in widths[:, 0])
-    after = tuple(count("pad", "a width", w) for w in widths[:, 1])
-    value = _fill_value("pad", constant_values, node)
-    shape = tuple(b + s + a for b, s, a in zip(before, node.shape, after, strict=True))
-    return wrap(ops.embed(node, shape=shape, start=before, step=(1,) * node.ndim, value=value) if node.ndim else node)
-
-
-def _fill_value(name: str, value: Any, node: Node) -> Any:
-    """Return a number as a Python scalar of the node's dtype."""
-    if not isinstance(value, bool | int | float | np.generic):
-        raise ArgumentError(f"{name}: the value to fill with must be a number, got {shown(value)}")
-    filled = np.asarray(value).astype(node.dtype)
-    if not (filled == value or value != value):
-        raise DTypeError(f"{name}: {value} is not a {node.dtype.name}")
-    return filled.item()
-
-
 concatenate = concat
