@@ -82,12 +82,16 @@ from graphc.array.cumulative import (
     logcumsumexp,
 )
 from graphc.array.dot import (
+    cross,
     dot,
-    einsum,
+    inner,
     matmul,
+    matvec,
     outer,
     tensordot,
+    vdot,
     vecdot,
+    vecmat,
 )
 from graphc.array.dtypes import (
     bool,
@@ -123,6 +127,10 @@ from graphc.array.editing import (
     insert,
     repeat,
     trim_zeros,
+)
+from graphc.array.einsum import (
+    einsum,
+    einsum_path,
 )
 from graphc.array.elementwise import (
     abs,
@@ -592,6 +600,7 @@ __all__ = [
     "cosh",
     "count_nonzero",
     "cov",
+    "cross",
     "cummax",
     "cummin",
     "cumprod",
@@ -620,6 +629,7 @@ __all__ = [
     "e",
     "ediff1d",
     "einsum",
+    "einsum_path",
     "empty",
     "empty_like",
     "equal",
@@ -679,6 +689,7 @@ __all__ = [
     "imag",
     "indices",
     "inf",
+    "inner",
     "insert",
     "int8",
     "int16",
@@ -733,6 +744,7 @@ __all__ = [
     "map",
     "matmul",
     "matrix_transpose",
+    "matvec",
     "max",
     "maximum",
     "mean",
@@ -880,7 +892,9 @@ __all__ = [
     "vander",
     "var",
     "variable",
+    "vdot",
     "vecdot",
+    "vecmat",
     "vjp",
     "vmap",
     "vsplit",

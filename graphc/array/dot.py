@@ -1,4 +1,4 @@
-"""Products that sum: matrix products, inner and outer products, and einsum, each one contraction or a few."""
+"""Products that sum: matrix products, inner, outer and cross products, each one contraction or a few."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from graphc.array.convert import ArrayLike, axis_index, axis_indices, count, differ, listed, promote
 from graphc.array.handle import wrap
+from graphc.array.shape import concat, moved, part
 from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
-from graphc.ir.graph import Node, literal
-from graphc.ir.types import INT64
+from graphc.ir.graph import Node
 from graphc.ops.dot import contract
-from graphc.ops.elementwise import eq, iota, where
 from graphc.ops.reduce import sum as reduce_sum
-from graphc.ops.shape import reshape, transpose
+from graphc.ops.shape import reshape
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -24,7 +23,8 @@ _MOST_AXES = 24
 """Of one operand, so that each axis of two has a letter."""
 
 
-def _numbers(name: str, values: Sequence[ArrayLike]) -> list[Node]:
+def numbers(name: str, values: Sequence[ArrayLike]) -> list[Node]:
+    """Return operands as nodes of one dtype, which is no bool."""
     nodes = promote(name, values)
     if nodes[0].dtype.kind == "b":
         raise DTypeError(f"{name}: takes numbers, got {nodes[0].type}; use astype to count")
@@ -42,7 +42,7 @@ def matmul(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     >>> gx.matmul(gx.placeholder(("batch", 784), name="x"), gx.placeholder((784, 10), name="w"))
     <Tensor f32[batch, 10] = contract(x, w, spec='mk,kn->mn')>
     """
-    a, b = _numbers("matmul", (x1, x2))
+    a, b = numbers("matmul", (x1, x2))
     if not a.ndim or not b.ndim:
         raise ShapeError(f"matmul: operands must have rank 1 or more, got {a.type} and {b.type}; use * with a scalar")
     in_a, in_b = "mk"[-a.ndim :], "kn"[: b.ndim] if b.ndim < 3 else "kn"
@@ -52,7 +52,7 @@ def matmul(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     letters = _BATCH[:rank]
     free = in_a.replace("k", "") + in_b.replace("k", "")
     labels_a, labels_b = letters[rank - len(batch_a) :] + in_a, letters[rank - len(batch_b) :] + in_b
-    return wrap(_contraction("matmul", a, labels_a, b, labels_b, letters + free))
+    return wrap(contraction("matmul", a, labels_a, b, labels_b, letters + free))
 
 
 def _require_equal(name: str, a: Node, axis_a: int, b: Node, axis_b: int) -> None:
@@ -69,7 +69,7 @@ def _axis(axis: int) -> str:
     return {-1: "the last dimension", -2: "the second-to-last"}.get(axis, f"axis {axis}")
 
 
-def _contraction(name: str, a: Node, in_a: str, b: Node, in_b: str, out: str) -> Node:
+def contraction(name: str, a: Node, in_a: str, b: Node, in_b: str, out: str) -> Node:
     """Return einsum(in_a, in_b -> out): labels are distinct within an operand, and out's are among theirs.
 
     An axis of size 1 that meets a larger one leaves the spec instead of being repeated, and a label that only one
@@ -84,8 +84,8 @@ def _contraction(name: str, a: Node, in_a: str, b: Node, in_b: str, out: str) ->
             )
     a, in_a = _without(a, in_a, [c for c in in_a if sizes_a[c] == 1 and sizes_b.get(c, 1) != 1])
     b, in_b = _without(b, in_b, [c for c in in_b if sizes_b[c] == 1 and sizes_a.get(c, 1) != 1])
-    a, in_a = _summed(a, in_a, [c for c in in_a if c not in in_b and c not in out])
-    b, in_b = _summed(b, in_b, [c for c in in_b if c not in in_a and c not in out])
+    a, in_a = summed(a, in_a, [c for c in in_a if c not in in_b and c not in out])
+    b, in_b = summed(b, in_b, [c for c in in_b if c not in in_a and c not in out])
     return contract(a, b, spec=f"{in_a},{in_b}->{out}")
 
 
@@ -97,11 +97,12 @@ def _without(node: Node, labels: str, dropped: list[str]) -> tuple[Node, str]:
     return reshape(node, shape=shape), "".join(c for c in labels if c not in dropped)
 
 
-def _summed(node: Node, labels: str, summed: list[str]) -> tuple[Node, str]:
-    if not summed:
+def summed(node: Node, labels: str, gone: list[str]) -> tuple[Node, str]:
+    """Return a node summed over the axes with these labels, and the labels that are left."""
+    if not gone:
         return node, labels
-    kept = "".join(c for c in labels if c not in summed)
-    return reduce_sum(node, axis=tuple(k for k, c in enumerate(labels) if c in summed)), kept
+    kept = "".join(c for c in labels if c not in gone)
+    return reduce_sum(node, axis=tuple(k for k, c in enumerate(labels) if c in gone)), kept
 
 
 def dot(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
@@ -110,7 +111,7 @@ def dot(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     >>> gx.dot(gx.placeholder((2, 3, 4)), gx.placeholder((5, 4, 6))).shape
     (2, 3, 5, 6)
     """
-    a, b = _numbers("dot", (x1, x2))
+    a, b = numbers("dot", (x1, x2))
     if not a.ndim or not b.ndim:
         return wrap(a * b)
     axis_b = max(b.ndim - 2, 0)
@@ -134,13 +135,13 @@ def vecdot(x1: ArrayLike, x2: ArrayLike, /, axis: int = -1) -> Tensor:
     >>> gx.vecdot(gx.placeholder(("n", 3)), gx.placeholder((3,))).shape
     (n,)
     """
-    a, b = _numbers("vecdot", (x1, x2))
+    a, b = numbers("vecdot", (x1, x2))
     place = axis_index("vecdot", axis, min(a.ndim, b.ndim)) - min(a.ndim, b.ndim)
     _require_equal("vecdot", a, place, b, place)
     rank = max(a.ndim, b.ndim)
     letters = _BATCH[:rank]
     out = letters[: rank + place] + letters[rank + place + 1 :]
-    return wrap(_contraction("vecdot", a, letters[rank - a.ndim :], b, letters[rank - b.ndim :], out))
+    return wrap(contraction("vecdot", a, letters[rank - a.ndim :], b, letters[rank - b.ndim :], out))
 
 
 def outer(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
@@ -149,8 +150,86 @@ def outer(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     >>> gx.outer(gx.placeholder((3,)), gx.placeholder((4,))).shape
     (3, 4)
     """
-    a, b = (n if n.ndim == 1 else reshape(n, shape=(n.tensor_type.size,)) for n in _numbers("outer", (x1, x2)))
+    a, b = (n if n.ndim == 1 else reshape(n, shape=(n.tensor_type.size,)) for n in numbers("outer", (x1, x2)))
     return wrap(contract(a, b, spec="m,n->mn"))
+
+
+def inner(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
+    """Sum products over the last axes of both; with a number it is `multiply`.
+
+    >>> gx.inner(gx.placeholder((2, 3)), gx.placeholder((5, 3))).shape
+    (2, 5)
+    """
+    a, b = numbers("inner", (x1, x2))
+    if not a.ndim or not b.ndim:
+        return wrap(a * b)
+    _require_equal("inner", a, -1, b, -1)
+    return wrap(_over(a, (a.ndim - 1,), b, (b.ndim - 1,)))
+
+
+def vdot(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
+    """Return the inner product of both, flattened.
+
+    >>> gx.vdot(gx.placeholder((2, 3)), gx.placeholder((3, 2))).shape
+    ()
+    """
+    a, b = (reshape(n, shape=(n.tensor_type.size,)) for n in numbers("vdot", (x1, x2)))
+    _require_equal("vdot", a, 0, b, 0)
+    return wrap(contract(a, b, spec="k,k->"))
+
+
+def matvec(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
+    """Multiply matrices by vectors: [..., m, k] and [..., k] -> [..., m]; leading axes broadcast.
+
+    >>> gx.matvec(gx.placeholder(("n", 2, 3)), gx.placeholder((3,))).shape
+    (n, 2)
+    """
+    a, b = numbers("matvec", (x1, x2))
+    if a.ndim < 2 or not b.ndim:
+        raise ShapeError(f"matvec: takes matrices and vectors, got {a.type} and {b.type}")
+    _require_equal("matvec", a, -1, b, -1)
+    return wrap(_batched("matvec", a, "mk", b, "k", "m"))
+
+
+def vecmat(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
+    """Multiply vectors by matrices: [..., k] and [..., k, m] -> [..., m]; leading axes broadcast.
+
+    >>> gx.vecmat(gx.placeholder((3,)), gx.placeholder(("n", 3, 2))).shape
+    (n, 2)
+    """
+    a, b = numbers("vecmat", (x1, x2))
+    if not a.ndim or b.ndim < 2:
+        raise ShapeError(f"vecmat: takes vectors and matrices, got {a.type} and {b.type}")
+    _require_equal("vecmat", a, -1, b, -2)
+    return wrap(_batched("vecmat", a, "k", b, "km", "m"))
+
+
+def _batched(name: str, a: Node, in_a: str, b: Node, in_b: str, out: str) -> Node:
+    """Return the contraction of the last axes, the others being batch axes that broadcast."""
+    batch_a, batch_b = a.ndim - len(in_a), b.ndim - len(in_b)
+    rank = max(batch_a, batch_b)
+    letters = _BATCH[:rank]
+    return contraction(name, a, letters[rank - batch_a :] + in_a, b, letters[rank - batch_b :] + in_b, letters + out)
+
+
+def cross(x1: ArrayLike, x2: ArrayLike, /, axis: int = -1) -> Tensor:
+    """Return the vectors at right angles to pairs of vectors of 3 elements along an axis; other axes broadcast.
+
+    >>> gx.cross(gx.placeholder(("n", 3)), gx.placeholder((3,))).shape
+    (n, 3)
+    """
+    a, b = numbers("cross", (x1, x2))
+    ends = []
+    for n in (a, b):
+        place = axis_index("cross", axis, n.ndim)
+        if differ(n.shape[place], 3):
+            raise ShapeError(f"cross: axis {axis} must have size 3, got {a.type} and {b.type}")
+        turned = moved("cross", n, place, n.ndim - 1)
+        # A size that is not known yet is checked by the call.
+        ends.append(turned if turned.shape[-1] == 3 else reshape(turned, shape=(*turned.shape[:-1], 3)))
+    x, y = ([wrap(part(n, n.ndim - 1, k, 1)) for k in range(3)] for n in ends)
+    found = concat([x[i] * y[j] - x[j] * y[i] for i, j in ((1, 2), (2, 0), (0, 1))], axis=-1)
+    return wrap(moved("cross", found.node, found.ndim - 1, axis_index("cross", axis, found.ndim)))
 
 
 def tensordot(
@@ -161,7 +240,7 @@ def tensordot(
     >>> gx.tensordot(gx.placeholder((2, 3, 4)), gx.placeholder((4, 3, 5)), axes=((1, 2), (1, 0))).shape
     (2, 5)
     """
-    a, b = _numbers("tensordot", (x1, x2))
+    a, b = numbers("tensordot", (x1, x2))
     if isinstance(axes, int):
         number = count("tensordot", "axes", axes)
         if number > min(a.ndim, b.ndim):
@@ -176,76 +255,3 @@ def tensordot(
     for m, n in zip(axes_a, axes_b, strict=True):
         _require_equal("tensordot", a, m, b, n)
     return wrap(_over(a, axes_a, b, axes_b))
-
-
-# einsum
-
-
-def einsum(subscripts: str, /, *operands: ArrayLike) -> Tensor:
-    """Sum products over labelled axes, as numpy.einsum: 'bij,bjk->bik', 'ii', 'i,i', '...ij->...ji'.
-
-    Without '->' the result has the labels that occur once, in alphabetical order. Axes of size 1 broadcast. More than
-    two operands are multiplied in the order that costs least, by the eager backend from left to right.
-
-    >>> gx.einsum("bik,kj->bij", gx.placeholder(("b", 3, 4)), gx.placeholder((4, 5))).shape
-    (b, 3, 5)
-    """
-    nodes = _numbers("einsum", operands) if operands else []
-    parts, out = _parsed(subscripts, nodes)
-    result, labels = _diagonal(nodes[0], parts[0])
-    for k, (node, part) in enumerate(zip(nodes[1:], parts[1:], strict=True), start=2):
-        other, other_labels = _diagonal(node, part)
-        later = set(out).union(*parts[k:])
-        kept = "".join(dict.fromkeys(c for c in labels + other_labels if c in later))
-        result, labels = _contraction("einsum", result, labels, other, other_labels, kept), kept
-    result, labels = _summed(result, labels, [c for c in labels if c not in out])
-    order = tuple(labels.index(c) for c in out)
-    return wrap(result if order == tuple(range(len(out))) else transpose(result, axes=order))
-
-
-def _parsed(subscripts: str, nodes: list[Node]) -> tuple[list[str], str]:
-    """Return the labels of every operand and of the result, '...' replaced by upper-case letters of its own."""
-    if not isinstance(subscripts, str):
-        raise ArgumentError(f"einsum: the first argument names the axes, as 'ij,jk->ik', got {shown(subscripts)}")
-    text = subscripts.replace(" ", "")
-    before, arrow, after = text.partition("->")
-    parts = before.split(",")
-    if len(parts) != len(nodes):
-        raise ArgumentError(f"einsum: {subscripts!r} is for {len(parts)} operands, got {len(nodes)}")
-    free = [c for c in reversed(string.ascii_letters) if c not in text]
-    ellipsis = [n.ndim - len(p.replace("...", "")) for p, n in zip(parts, nodes, strict=True)]
-    batch = "".join(free[: max(0, *ellipsis)])
-    labels = [_labelled(subscripts, *p, batch) for p in zip(parts, nodes, ellipsis, strict=True)]
-    if not arrow:
-        once = [c for c in sorted(set("".join(labels)) - set(batch)) if "".join(labels).count(c) == 1]
-        after = ("..." if "..." in before else "") + "".join(once)
-    out = after.replace("...", batch if "..." in before else "")
-    unknown = [c for c in out if c not in "".join(labels)]
-    if unknown or len(set(out)) != len(out):
-        wrong = f"{unknown[0]!r} is in no operand" if unknown else "a label is repeated"
-        raise ArgumentError(
-            f"einsum: the result of {subscripts!r} must have labels of the operands, each once: {wrong}"
-        )
-    return labels, out
-
-
-def _labelled(subscripts: str, part: str, node: Node, ellipsis: int, batch: str) -> str:
-    plain = part.replace("...", "", 1)
-    if not all(c in string.ascii_letters for c in plain):
-        raise ArgumentError(f"einsum: labels are letters, got {part!r} in {subscripts!r}")
-    if ellipsis < 0 or (ellipsis and "..." not in part):
-        raise ShapeError(f"einsum: {part!r} of {subscripts!r} does not fit the rank of {node.type}")
-    return part.replace("...", batch[len(batch) - ellipsis :])
-
-
-def _diagonal(node: Node, labels: str) -> tuple[Node, str]:
-    """Return the node with every repeated label once, on its diagonal."""
-    while len(set(labels)) < len(labels):
-        place = next(k for k, c in enumerate(labels) if c in labels[:k])
-        first = labels.index(labels[place])
-        if differ(node.shape[first], node.shape[place]):
-            raise ShapeError(f"einsum: the axes {labels[place]!r} of {node.type} must have one size")
-        row, column = (iota(shape=node.shape, axis=k, dtype=INT64) for k in (first, place))
-        node = reduce_sum(where(eq(row, column), node, literal(0, node.dtype)), axis=(place,))
-        labels = labels[:place] + labels[place + 1 :]
-    return node, labels

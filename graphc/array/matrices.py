@@ -109,10 +109,11 @@ def diagonal(x: ArrayLike, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -
     >>> gx.diagonal(gx.placeholder((2, 3, 4)), axis1=1, axis2=2).shape
     (2, 3)
     """
-    return wrap(_diagonal("diagonal", as_node("diagonal", x), offset, axis1, axis2))
+    return wrap(diagonal_of("diagonal", as_node("diagonal", x), offset, axis1, axis2))
 
 
-def _diagonal(name: str, node: Node, offset: Any, axis1: int, axis2: int) -> Node:
+def diagonal_of(name: str, node: Node, offset: Any, axis1: int, axis2: int) -> Node:
+    """Return the diagonal of two axes of a node as the last axis."""
     if node.ndim < 2:
         raise ShapeError(f"{name}: takes rank 2 or more, got {node.type}")
     row, column = axis_index(name, axis1, node.ndim), axis_index(name, axis2, node.ndim)
@@ -139,7 +140,7 @@ def trace(x: ArrayLike, /, offset: int = 0, axis1: int = 0, axis2: int = 1, dtyp
     >>> gx.trace(gx.placeholder((3, 3), name="x")).shape
     ()
     """
-    return sum(wrap(_diagonal("trace", as_node("trace", x), offset, axis1, axis2)), axis=-1, dtype=dtype)
+    return sum(wrap(diagonal_of("trace", as_node("trace", x), offset, axis1, axis2)), axis=-1, dtype=dtype)
 
 
 def diag(x: ArrayLike, /, k: int = 0) -> Tensor:
@@ -150,7 +151,7 @@ def diag(x: ArrayLike, /, k: int = 0) -> Tensor:
     """
     node = as_node("diag", x)
     if node.ndim == 2:
-        return wrap(_diagonal("diag", node, k, 0, 1))
+        return wrap(diagonal_of("diag", node, k, 0, 1))
     if node.ndim != 1:
         raise ShapeError(f"diag: takes rank 1 or 2, got {node.type}")
     shift = count("diag", "k", k, -(2**62))

@@ -94,3 +94,27 @@ def test_einsum(case):
     got = apply(lambda *t: gx.einsum(spec, *t), *arrays)
     np.testing.assert_allclose(got, np.einsum(spec, *arrays), rtol=1e-12, atol=1e-13)
     check_gradients(lambda *t: gx.einsum(spec, *t), *arrays)
+
+
+def test_the_order_that_numpy_would_take():
+    shapes = [(2, 30), (30, 4), (4, 50)]
+    arrays = [np.ones(s) for s in shapes]
+    found, report = gx.einsum_path("ij,jk,kl->il", *map(gx.placeholder, shapes))
+    expected, wanted = np.einsum_path("ij,jk,kl->il", *arrays)
+    assert (found, report) == (expected, wanted)
+    with pytest.raises(gx.ShapeError, match="must be known"):
+        gx.einsum_path("i,i", gx.placeholder((None,)), gx.placeholder((3,)))
+
+
+def test_axes_that_dots_stand_for_stay():
+    with pytest.raises(gx.ArgumentError, match="must have"):
+        gx.einsum("...i->i", gx.placeholder((2, 3)))
+    with pytest.raises(gx.ArgumentError, match="a label is an int"):
+        gx.einsum(gx.placeholder((2, 3)), [0, 99])
+
+
+def test_a_vector_has_three_elements():
+    x = gx.placeholder((None, None), "float64")
+    run = gx.compile([x], gx.cross(x, x), backend="eager")
+    with pytest.raises(gx.GraphcError):
+        run(np.ones((2, 4)))
