@@ -475,6 +475,8 @@ from graphc.tensor import (
     variable,
 )
 from graphc.transforms import (
+    apply_along_axis,
+    apply_over_axes,
     check_gradients,
     checkpoint,
     custom_vjp,
@@ -489,6 +491,7 @@ from graphc.transforms import (
     pullback,
     pushforward,
     value_and_grad,
+    vectorize,
     vjp,
     vmap,
 )
@@ -529,6 +532,8 @@ __all__ = [
     "angle",
     "any",
     "append",
+    "apply_along_axis",
+    "apply_over_axes",
     "arange",
     "arccos",
     "arccosh",
@@ -695,8 +700,8 @@ __all__ = [
     "int16",
     "int32",
     "int64",
-    "intersect1d",
     "interp",
+    "intersect1d",
     "invert",
     "isclose",
     "iscomplex",
@@ -895,6 +900,7 @@ __all__ = [
     "vdot",
     "vecdot",
     "vecmat",
+    "vectorize",
     "vjp",
     "vmap",
     "vsplit",

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from graphc.array import cumulative, dot, editing, elementwise, index, logic, ordering, reduce, shape, values
+from graphc.array import dot, elementwise, index, logic, reduce, shape, values
 from graphc.array.convert import ArrayLike, as_device, as_node
 from graphc.array.handle import Handle, handles, wrap
-from graphc.array.shape import Axes
+from graphc.array.methods import Methods
 from graphc.errors import ArgumentError, DTypeError, ShapeError, SymbolicValueError, shown
 from graphc.ir import graph
 from graphc.ir.dims import Dim, Size
@@ -30,7 +30,7 @@ _RUN = "use gx.compile, and call that with arrays"
 
 
 @handles
-class Tensor(Handle):
+class Tensor(Methods):
     """A symbolic array: dtype and shape are known now, its elements when a compiled graph runs.
 
     Operators, methods and NumPy's functions on it build a graph. It is immutable, and equality builds a graph too:
@@ -220,108 +220,6 @@ class Tensor(Handle):
             "x.at[...].set(value), and change a variable with updates= of gx.compile"
         )
 
-    # Methods of NumPy's arrays.
-
-    def sum(self, axis: reduce.Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
-        """Return `gx.sum` of it."""
-        return reduce.sum(self, axis, dtype=dtype, keepdims=keepdims)
-
-    def prod(self, axis: reduce.Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
-        """Return `gx.prod` of it."""
-        return reduce.prod(self, axis, dtype=dtype, keepdims=keepdims)
-
-    def mean(self, axis: reduce.Axis = None, *, dtype: Any = None, keepdims: bool = False) -> Tensor:
-        """Return `gx.mean` of it."""
-        return reduce.mean(self, axis, dtype=dtype, keepdims=keepdims)
-
-    def var(self, axis: reduce.Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
-        """Return `gx.var` of it."""
-        return reduce.var(self, axis, correction=correction, keepdims=keepdims)
-
-    def std(self, axis: reduce.Axis = None, *, correction: float = 0, keepdims: bool = False) -> Tensor:
-        """Return `gx.std` of it."""
-        return reduce.std(self, axis, correction=correction, keepdims=keepdims)
-
-    def max(self, axis: reduce.Axis = None, *, keepdims: bool = False) -> Tensor:
-        """Return `gx.max` of it."""
-        return reduce.max(self, axis, keepdims=keepdims)
-
-    def min(self, axis: reduce.Axis = None, *, keepdims: bool = False) -> Tensor:
-        """Return `gx.min` of it."""
-        return reduce.min(self, axis, keepdims=keepdims)
-
-    def any(self, axis: reduce.Axis = None, *, keepdims: bool = False) -> Tensor:
-        """Return `gx.any` of it."""
-        return reduce.any(self, axis, keepdims=keepdims)
-
-    def all(self, axis: reduce.Axis = None, *, keepdims: bool = False) -> Tensor:
-        """Return `gx.all` of it."""
-        return reduce.all(self, axis, keepdims=keepdims)
-
-    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
-        """Return `gx.argmax` of it."""
-        return reduce.argmax(self, axis, keepdims=keepdims)
-
-    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Tensor:
-        """Return `gx.argmin` of it."""
-        return reduce.argmin(self, axis, keepdims=keepdims)
-
-    def argsort(self, axis: int | None = -1, *, descending: bool = False, stable: bool = True) -> Tensor:
-        """Return `gx.argsort` of it."""
-        return ordering.argsort(self, axis, descending=descending, stable=stable)
-
-    def cumsum(self, axis: int | None = None, dtype: Any = None) -> Tensor:
-        """Return `gx.cumsum` of it."""
-        return cumulative.cumsum(self, axis, dtype)
-
-    def cumprod(self, axis: int | None = None, dtype: Any = None) -> Tensor:
-        """Return `gx.cumprod` of it."""
-        return cumulative.cumprod(self, axis, dtype)
-
-    def dot(self, other: ArrayLike) -> Tensor:
-        """Return `gx.dot` with another."""
-        return dot.dot(self, other)
-
-    def clip(self, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Tensor:
-        """Return `gx.clip` of it."""
-        return elementwise.clip(self, min, max)
-
-    def round(self) -> Tensor:
-        """Return `gx.round` of it."""
-        return elementwise.round(self)
-
-    def astype(self, dtype: Any, *, copy: bool = True) -> Tensor:
-        """Return `gx.astype` of it."""
-        return elementwise.astype(self, dtype, copy=copy)
-
-    def reshape(self, *shape_: Any, copy: bool | None = None) -> Tensor:
-        """Return `gx.reshape` of it; the shape may be one tuple or several arguments."""
-        return shape.reshape(self, _one_sequence(shape_), copy=copy)
-
-    def transpose(self, *axes: Any) -> Tensor:
-        """Return `gx.transpose` of it; the axes may be one tuple or several arguments."""
-        return shape.transpose(self, None if not axes or axes[0] is None else _one_sequence(axes))
-
-    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        """Return `gx.swapaxes` of it."""
-        return shape.swapaxes(self, axis1, axis2)
-
-    def squeeze(self, axis: Axes | None = None) -> Tensor:
-        """Return `gx.squeeze` of it."""
-        return shape.squeeze(self, axis)
-
-    def ravel(self) -> Tensor:
-        """Return `gx.ravel` of it."""
-        return shape.ravel(self)
-
-    def flatten(self) -> Tensor:
-        """Return `gx.ravel` of it."""
-        return shape.ravel(self)
-
-    def repeat(self, repeats: ArrayLike, axis: int | None = None) -> Tensor:
-        """Return `gx.repeat` of it."""
-        return editing.repeat(self, repeats, axis=axis)
-
     def detach(self) -> Tensor:
         """Return `gx.stop_gradient` of it."""
         return elementwise.stop_gradient(self)
@@ -453,10 +351,6 @@ class Tensor(Handle):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {_described(self.node)}>"
-
-
-def _one_sequence(arguments: tuple[Any, ...]) -> Any:
-    return arguments[0] if len(arguments) == 1 else arguments
 
 
 def _symbolic(name: str, tensor: Tensor, remedy: str) -> SymbolicValueError:

@@ -20,7 +20,7 @@ from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node
 from graphc.ir.types import FLOAT64, INT64, as_dtype
 from graphc.ops.elementwise import check_index, eq, iota
-from graphc.ops.shape import broadcast
+from graphc.ops.shape import broadcast, reshape
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -172,14 +172,16 @@ def _arange_of_sizes(first: Any, last: Any, step: Any, dtype: Any) -> Tensor:
     return wrap(places if first == 0 else places + start)
 
 
-def meshgrid(*arrays: ArrayLike, indexing: str = "xy") -> list[Tensor]:
+def meshgrid(*arrays: ArrayLike, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> list[Tensor]:
     """Return, for each vector, the grid of its coordinates; "xy" has rows along the second vector, "ij" the first.
+
+    With `sparse`, grids have size 1 along all axes but that of their vector. `copy` is there for NumPy's sake.
 
     >>> [t.shape for t in gx.meshgrid(gx.placeholder((3,)), gx.placeholder((4,)), indexing="ij")]
     [(3, 4), (3, 4)]
     """
     choice("meshgrid", "indexing", indexing, ("xy", "ij"))
-    nodes = [as_node("meshgrid", a) for a in arrays]
+    nodes = [n if n.ndim else reshape(n, shape=(1,)) for n in (as_node("meshgrid", a) for a in arrays)]
     for n in nodes:
         if n.ndim != 1:
             raise ShapeError(f"meshgrid: takes vectors, got {n.type}")
@@ -187,7 +189,11 @@ def meshgrid(*arrays: ArrayLike, indexing: str = "xy") -> list[Tensor]:
     if indexing == "xy" and len(nodes) > 1:
         order[:2] = [1, 0]
     shape = tuple(nodes[k].shape[0] for k in order)
-    return [wrap(broadcast(n, shape=shape, axes=(order.index(k),))) for k, n in enumerate(nodes)]
+    places = [order.index(k) for k in range(len(nodes))]
+    if sparse:
+        own = [tuple(s if k == p else 1 for k, s in enumerate(shape)) for p in places]
+        return [wrap(reshape(n, shape=s)) for n, s in zip(nodes, own, strict=True)]
+    return [wrap(broadcast(n, shape=shape, axes=(p,))) for n, p in zip(nodes, places, strict=True)]
 
 
 def one_hot(x: ArrayLike, num_classes: int, *, dtype: Any = "float32", axis: int = -1) -> Tensor:

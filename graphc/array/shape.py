@@ -21,7 +21,7 @@ from graphc.array.convert import (
     spread_to,
 )
 from graphc.array.handle import wrap
-from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
+from graphc.errors import ArgumentError, ShapeError, shown
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node
