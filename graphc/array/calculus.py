@@ -23,7 +23,7 @@ from graphc.array.logic import equal, greater, less, logical_and, where
 from graphc.array.ordering import argsort, searchsorted
 from graphc.array.reduce import sum
 from graphc.array.shape import concat, part, reshape
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir import dims
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node
@@ -78,7 +78,7 @@ def gradient(f: ArrayLike, /, *spacing: ArrayLike, axis: int | Sequence[int] | N
     node = as_float("gradient", f) if as_node("gradient", f).dtype.kind == "f" else as_node("gradient", f, FLOAT64)
     axes = axis_indices("gradient", axis, node.ndim)
     if edge_order not in (1, 2):
-        raise ArgumentError(f"gradient: edge_order must be 1 or 2, got {edge_order!r}")
+        raise ArgumentError(f"gradient: edge_order must be 1 or 2, got {shown(edge_order)}")
     if len(spacing) not in (0, 1, len(axes)):
         raise ArgumentError(f"gradient: spacing is nothing, one number or one for each of {len(axes)} axes")
     steps = [wrap(as_node("gradient", s, node.dtype)) for s in (spacing or (1.0,))]
@@ -158,7 +158,7 @@ def interp(
         raise ShapeError("interp: xp and fp must hold a point")
     if period is not None:
         if not isinstance(period, int | float) or not period:
-            raise ArgumentError(f"interp: period must be a number that is not 0, got {period!r}")
+            raise ArgumentError(f"interp: period must be a number that is not 0, got {shown(period)}")
         at, places, values = _wrapped(at, places, values, math.fabs(period))
         left = right = None
     last = places.shape[0] - 1

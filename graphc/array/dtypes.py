@@ -55,7 +55,9 @@ def issubdtype(arg1: Any, arg2: Any, /) -> builtins.bool:
     try:
         return np.issubdtype(arg1, arg2)
     except TypeError as error:
-        raise DTypeError(f"issubdtype: takes dtypes and NumPy's abstract types, got {arg1!r} and {arg2!r}") from error
+        raise DTypeError(
+            f"issubdtype: takes dtypes and NumPy's abstract types, got {shown(arg1)} and {shown(arg2)}"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _parsed(subscripts: str, nodes: list[Node]) -> tuple[list[str], str]:
     before, arrow, after = text.partition("->")
     parts = before.split(",")
     if len(parts) != len(nodes):
-        raise ArgumentError(f"einsum: {subscripts!r} is for {len(parts)} operands, got {len(nodes)}")
+        raise ArgumentError(f"einsum: {shown(subscripts)} is for {len(parts)} operands, got {len(nodes)}")
     free = [c for c in reversed(string.ascii_letters) if c not in text]
     ellipsis = [n.ndim - len(p.replace("...", "")) for p, n in zip(parts, nodes, strict=True)]
     batch = "".join(free[: max(0, *ellipsis)])
@@ -103,13 +103,15 @@ def _parsed(subscripts: str, nodes: list[Node]) -> tuple[list[str], str]:
         once = [c for c in sorted(set("".join(labels)) - set(batch)) if "".join(labels).count(c) == 1]
         after = ("..." if "..." in before else "") + "".join(once)
     if batch and "..." not in after:
-        raise ArgumentError(f"einsum: the result of {subscripts!r} must have '...', which stands for axes of operands")
+        raise ArgumentError(
+            f"einsum: the result of {shown(subscripts)} must have '...', which stands for axes of operands"
+        )
     out = after.replace("...", batch if "..." in before else "")
     unknown = [c for c in out if c not in "".join(labels)]
     if unknown or len(set(out)) != len(out):
-        wrong = f"{unknown[0]!r} is in no operand" if unknown else "a label is repeated"
+        wrong = f"{shown(unknown[0])} is in no operand" if unknown else "a label is repeated"
         raise ArgumentError(
-            f"einsum: the result of {subscripts!r} must have labels of the operands, each once: {wrong}"
+            f"einsum: the result of {shown(subscripts)} must have labels of the operands, each once: {wrong}"
         )
     return labels, out
 
@@ -117,9 +119,9 @@ def _parsed(subscripts: str, nodes: list[Node]) -> tuple[list[str], str]:
 def _labelled(subscripts: str, part: str, node: Node, ellipsis: int, batch: str) -> str:
     plain = part.replace("...", "", 1)
     if not all(c in string.ascii_letters for c in plain):
-        raise ArgumentError(f"einsum: labels are letters, got {part!r} in {subscripts!r}")
+        raise ArgumentError(f"einsum: labels are letters, got {shown(part)} in {shown(subscripts)}")
     if ellipsis < 0 or (ellipsis and "..." not in part):
-        raise ShapeError(f"einsum: {part!r} of {subscripts!r} does not fit the rank of {node.type}")
+        raise ShapeError(f"einsum: {shown(part)} of {shown(subscripts)} does not fit the rank of {node.type}")
     return part.replace("...", batch[len(batch) - ellipsis :])
 
 
@@ -129,7 +131,7 @@ def _diagonal(node: Node, labels: str) -> tuple[Node, str]:
         place = next(k for k, c in enumerate(labels) if c in labels[:k])
         first = labels.index(labels[place])
         if differ(node.shape[first], node.shape[place]):
-            raise ShapeError(f"einsum: the axes {labels[place]!r} of {node.type} must have one size")
+            raise ShapeError(f"einsum: the axes {shown(labels[place])} of {node.type} must have one size")
         node = diagonal_of("einsum", node, 0, first, place)
         node = moved("einsum", node, node.ndim - 1, first)
         labels = labels[:place] + labels[place + 1 :]

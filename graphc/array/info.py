@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphc.array.convert import as_device
-from graphc.errors import ArgumentError
+from graphc.errors import ArgumentError, shown
 from graphc.ir.types import DTYPE_NAMES, FLOAT64, INT64
 
 DTypes = dict[str, np.dtype[Any]]
@@ -56,7 +56,9 @@ class NamespaceInfo:
         kinds = tuple(KINDS) if kind is None else kind if isinstance(kind, tuple) else (kind,)
         for k in kinds:
             if k not in KINDS:
-                raise ArgumentError(f"dtypes: kind must be one of {', '.join(KINDS)}, or a tuple of these, got {k!r}")
+                raise ArgumentError(
+                    f"dtypes: kind must be one of {', '.join(KINDS)}, or a tuple of these, got {shown(k)}"
+                )
         letters = "".join(KINDS[k] for k in kinds)
         return {d.name: d for d in DTYPE_NAMES if d.kind in letters}
 

@@ -10,7 +10,7 @@ import numpy as np
 from graphc.array.convert import ArrayLike, as_node, axis_index, axis_indices, common_shape, count, spread_to
 from graphc.array.handle import wrap
 from graphc.array.shape import Axes, concat, flip, moveaxis, ravel, reshape, shape_of, split
-from graphc.errors import ArgumentError, ShapeError
+from graphc.errors import ArgumentError, ShapeError, shown
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node
@@ -68,7 +68,7 @@ def atleast_3d(*arrays: ArrayLike) -> Any:
 
 def _each(name: str, arrays: Any) -> list[Any]:
     if not isinstance(arrays, list | tuple) or not arrays:
-        raise ArgumentError(f"{name}: takes a list or tuple of at least one array, got {arrays!r}")
+        raise ArgumentError(f"{name}: takes a list or tuple of at least one array, got {shown(arrays)}")
     return list(arrays)
 
 
@@ -227,7 +227,7 @@ def rot90(x: ArrayLike, /, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor
     node = as_node("rot90", x)
     plane = axis_indices("rot90", tuple(axes), node.ndim)
     if len(plane) != 2:
-        raise ArgumentError(f"rot90: axes must be two, got {axes}")
+        raise ArgumentError(f"rot90: axes must be two, got {shown(axes)}")
     turns = count("rot90", "k", k, -(2**62)) % 4
     if turns == 0:
         return wrap(node)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_node, count
+from graphc.array.convert import ArrayLike, as_node, choice, count
 from graphc.array.elementwise import add, astype, floor, multiply, round, subtract
 from graphc.array.handle import wrap
 from graphc.array.logic import where as choose
 from graphc.array.quantiles import median
 from graphc.array.reduce import max, mean, min
 from graphc.array.shape import moved, part, repeated_to, reshape
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir import dims
 from graphc.ir.graph import Node, literal
 from graphc.ir.types import INT64
@@ -66,10 +66,8 @@ def pad(
     (n + 2, 5)
     """
     node = as_node("pad", x)
-    if not isinstance(mode, str) or mode not in MODES:
-        raise ArgumentError(f"pad: mode must be one of {', '.join(MODES)}, got {mode!r}")
-    if reflect_type not in ("even", "odd"):
-        raise ArgumentError(f"pad: reflect_type must be 'even' or 'odd', got {reflect_type!r}")
+    choice("pad", "mode", mode, MODES)
+    choice("pad", "reflect_type", reflect_type, ("even", "odd"))
     widths = _widths(node, pad_width)
     if mode in ("constant", "empty"):
         return wrap(_with_constants(node, widths, 0 if mode == "empty" else constant_values))
@@ -88,7 +86,7 @@ def _widths(node: Node, pad_width: Any) -> Widths:
         pairs = np.zeros((node.ndim, 2), object)
         for axis, width in pad_width.items():
             if not isinstance(axis, int) or not -node.ndim <= axis < node.ndim:
-                raise ArgumentError(f"pad: pad_width names axes of {node.type}, got {axis!r}")
+                raise ArgumentError(f"pad: pad_width names axes of {node.type}, got {shown(axis)}")
             pairs[axis] = width
         pad_width = pairs
     return tuple(
@@ -101,7 +99,9 @@ def _pairs(what: str, value: Any, node: Node) -> list[tuple[Any, Any]]:
     try:
         table = np.broadcast_to(np.asarray(value, object), (node.ndim, 2))
     except ValueError:
-        raise ArgumentError(f"pad: {what} {value} must be one, a pair, or a pair per axis of {node.type}") from None
+        raise ArgumentError(
+            f"pad: {what} {shown(value)} must be one, a pair, or a pair per axis of {node.type}"
+        ) from None
     return [(a, b) for a, b in table]
 
 
@@ -127,7 +127,7 @@ def _embedded(node: Node, widths: Widths, value: Any) -> Node:
 def _fill_value(value: Any, node: Node) -> Any:
     """Return a number as a Python scalar of the node's dtype."""
     if not isinstance(value, bool | int | float | np.generic):
-        raise ArgumentError(f"pad: the value to fill with must be a number, got {value!r}")
+        raise ArgumentError(f"pad: the value to fill with must be a number, got {shown(value)}")
     filled = np.asarray(value).astype(node.dtype)
     if not (filled == value or value != value):
         raise DTypeError(f"pad: {value} is not a {node.dtype.name}")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, as_node, cast_to, count, differ, promote, spread_to
+from graphc.array.convert import ArrayLike, as_node, cast_to, choice, count, differ, promote, spread_to
 from graphc.array.creation import arange
 from graphc.array.elementwise import add, divide, multiply, subtract
 from graphc.array.handle import wrap
 from graphc.array.shape import concat, flip, part
-from graphc.errors import ArgumentError, ShapeError
+from graphc.errors import ShapeError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.graph import Node
@@ -55,14 +55,12 @@ def _all_products(x: Node, w: Node) -> Node:
 
 
 def _cut(name: str, full: Node, mode: str, n: Size, m: Size, same_start: Size) -> Tensor:
-    if mode == "full":
+    if choice(name, "mode", mode, ("full", "same", "valid")) == "full":
         return wrap(full)
     most, least = dims.maximum(n, m), dims.minimum(n, m)
     if mode == "same":
         return _cut_out(full, same_start, most)
-    if mode == "valid":
-        return _cut_out(full, least - 1, most - least + 1)
-    raise ArgumentError(f"{name}: mode must be 'full', 'same' or 'valid', got {mode!r}")
+    return _cut_out(full, least - 1, most - least + 1)
 
 
 def convolve(a: ArrayLike, v: ArrayLike, /, mode: str = "full") -> Tensor:

@@ -32,7 +32,7 @@ from graphc.array.logic import (
 )
 from graphc.array.reduce import Axis, require_elements, sum
 from graphc.array.shape import expand_dims, moveaxis, part, repeated_to, reshape
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir import dims
 from graphc.ir.graph import Node, known_value, literal
 from graphc.ir.types import FLOAT64, INT64
@@ -188,7 +188,7 @@ def _wanted(name: str, q: ArrayLike, most: float) -> Tensor:
     node = as_float(name, q)
     known = known_value(node)
     if known is not None and not ((known >= 0) & (known <= most)).all():
-        raise ArgumentError(f"{name}: q must be in [0, {most:g}], got {q!r}")
+        raise ArgumentError(f"{name}: q must be in [0, {most:g}], got {shown(q)}")
     return wrap(node) if most == 1 else divide(wrap(node), most)
 
 
@@ -206,8 +206,7 @@ def _of(
     wanted = _wanted(name, q, most)
     rows, shape = _rows(name, as_node(name, x), axis, keepdims)
     if weights is not None:
-        if method != "inverted_cdf":
-            raise ArgumentError(f"{name}: weights go with method='inverted_cdf' only, got {method!r}")
+        choice(f"{name} with weights", "method", method, ("inverted_cdf",))
         found = _weighted(rows, _weights(name, weights, as_node(name, x), axis), wanted)
     ordered = order.sort(rows, descending=False, count=rows.shape[-1])
     is_float = rows.dtype.kind == "f"

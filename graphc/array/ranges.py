@@ -66,7 +66,7 @@ def _spaced(name: str, start: Any, stop: Any, number: int, endpoint: bool, dtype
     if _are_numbers(start, stop):
         for end in (start, stop):
             if not math.isfinite(end):
-                raise ArgumentError(f"{name}: takes finite numbers, got {end!r}")
+                raise ArgumentError(f"{name}: takes finite numbers, got {shown(end)}")
         known, step = np.linspace(start, stop, number, endpoint=endpoint, dtype=kind, retstep=True)
         return wrap(as_node(name, known)), wrap(as_node(name, step))
     first, last = broadcast_arrays(*[wrap(n) for n in promote_floats(name, (start, stop))])
@@ -211,5 +211,5 @@ def kaiser(length: int, beta: float, /) -> Tensor:
     (51,)
     """
     if not _are_numbers(beta) or not math.isfinite(beta):
-        raise ArgumentError(f"kaiser: beta must be a known finite number, got {beta!r}")
+        raise ArgumentError(f"kaiser: beta must be a known finite number, got {shown(beta)}")
     return _window("kaiser", np.kaiser, length, float(beta))

@@ -14,7 +14,7 @@ from graphc.array.matrices import diagonal
 from graphc.array.quantiles import weights_over
 from graphc.array.reduce import Axis, max, mean, min, sum
 from graphc.array.shape import concat, expand_dims, matrix_transpose, repeated_to, reshape
-from graphc.errors import ArgumentError, DTypeError, ShapeError
+from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir import dims
 from graphc.ir.types import FLOAT64, as_dtype
 
@@ -90,7 +90,7 @@ def cov(
     """
     rows, kind = _variables("cov", x, y, rowvar, dtype)
     if ddof is not None and ddof != int(ddof):
-        raise ArgumentError(f"cov: ddof must be an int, got {ddof!r}")
+        raise ArgumentError(f"cov: ddof must be an int, got {shown(ddof)}")
     lost = (0 if bias else 1) if ddof is None else int(ddof)
     weights = _observation_weights(rows, fweights, aweights)
     middle = average(rows, axis=1, weights=weights, keepdims=True)
