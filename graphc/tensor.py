@@ -320,13 +320,15 @@ class Tensor(Methods):
             raise ArgumentError(f"asarray: {self.node.type} as {np.dtype(dtype).name} needs a copy, and copy=False")
         return value.astype(dtype or value.dtype, copy=bool(copy))
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
         value = values.value_of("dlpack", self.node, _RUN)
         is_read_only = not value.flags.writeable
-        knows_read_only = (options.get("max_version") or (0, 0))[0] >= 1
-        if is_read_only and not knows_read_only and options.get("copy") is not False:
+        knows_read_only = (max_version or (0, 0))[0] >= 1
+        if is_read_only and not knows_read_only and copy is not False:
             value = value.copy()  # the older form of the protocol can't say that it must not be written to
-        return value.__dlpack__(**options)
+        return value.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)  # kDLCPU

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphc.array.handle import Handle
+from graphc.array.values import is_concrete
 from graphc.errors import ArgumentError, GraphcError, OutOfBoundsError, shown
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
@@ -36,6 +37,8 @@ def along(x: Node, axis: int, extent: Size, entry: Any) -> Along:
 
 
 def _integer(entry: Any) -> int:
+    if isinstance(entry, Handle) and entry.node.ndim == 0 and entry.node.dtype.kind in "iu" and is_concrete(entry.node):
+        return operator.index(entry)  # type: ignore[arg-type]
     if isinstance(entry, Handle | np.ndarray | list | tuple | bool | np.bool_):
         raise ArgumentError(
             "index: the bounds of a slice are ints or sizes, as its length is a part of the result's shape; use "

@@ -100,3 +100,11 @@ def test_diff_with_ends():
     np.testing.assert_array_equal(got, np.diff(X, axis=0, prepend=X[:1], append=X[-1:]))
     mask = np.array([True, False, False, True])
     np.testing.assert_array_equal(apply(gx.diff, mask), np.diff(mask))
+
+
+def test_a_value_known_now_bounds_a_slice():
+    x = gx.placeholder((5,), "float64")
+    ends = gx.asarray([1, 3])
+    np.testing.assert_array_equal(run(x[ends[0] : ends[1]], {x: np.arange(5.0)}), [1.0, 2.0])
+    with pytest.raises(gx.ArgumentError, match="bounds of a slice"):
+        x[: gx.placeholder((), "int64")]
