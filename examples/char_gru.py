@@ -1,6 +1,6 @@
 """Write text character by character: a recurrent network (GRU) that has read Python's own help pages.
 
-    python examples/char_gru.py [--steps 1500] [--seed 0] [--write 400]
+    python examples/char_gru.py [--steps 1200] [--seed 0] [--write 400]
 
 Training steps unroll nothing: time is a scan, compiled to a native loop for any length. Writing is one call as well: a
 scan whose carry is the last character and the network's state, with random numbers drawn inside.
@@ -48,7 +48,7 @@ def writer(model: Network, width: int, length: int, stream: gx.random.Stream, te
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train a recurrent network on Python's help and let it write.")
-    parser.add_argument("--steps", type=int, default=1500, help="training steps (default: 1500)")
+    parser.add_argument("--steps", type=int, default=1200, help="training steps (default: 1200)")
     parser.add_argument("--width", type=int, default=256, help="size of the network's state (default: 256)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything (default: 0)")
     parser.add_argument("--write", type=int, default=400, help="characters to write in the end (default: 400)")
