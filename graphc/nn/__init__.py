@@ -51,8 +51,8 @@ from graphc.nn.activations import (
 )
 from graphc.nn.attention import scaled_dot_product_attention
 from graphc.nn.containers import ModuleDict, ModuleList, Sequential
-from graphc.nn.conv_layers import AvgPool2d, Conv1d, Conv2d, MaxPool2d
-from graphc.nn.convolution import avg_pool2d, conv1d, conv2d, max_pool2d
+from graphc.nn.conv_layers import AvgPool2d, Conv1d, Conv2d, ConvTranspose2d, MaxPool2d
+from graphc.nn.convolution import avg_pool2d, conv1d, conv2d, conv_transpose2d, max_pool2d
 from graphc.nn.dropout import Dropout, dropout
 from graphc.nn.features import embedding, linear, one_hot
 from graphc.nn.files import load, save
@@ -87,6 +87,7 @@ __all__ = [
     "BatchNorm",
     "Conv1d",
     "Conv2d",
+    "ConvTranspose2d",
     "Dropout",
     "Embedding",
     "Flatten",
@@ -125,6 +126,7 @@ __all__ = [
     "celu",
     "conv1d",
     "conv2d",
+    "conv_transpose2d",
     "cosine_similarity",
     "cross_entropy",
     "dropout",

@@ -9,7 +9,7 @@ from typing import Any
 from graphc.array.convert import ArrayLike, count
 from graphc.errors import ArgumentError
 from graphc.nn import init
-from graphc.nn.convolution import IntOrPair, Padding, avg_pool2d, conv1d, conv2d, max_pool2d
+from graphc.nn.convolution import IntOrPair, Padding, avg_pool2d, conv1d, conv2d, conv_transpose2d, max_pool2d
 from graphc.nn.init import Seed
 from graphc.nn.layers import uniform_parameter
 from graphc.nn.module import Module
@@ -42,13 +42,7 @@ class Conv2d(Module):
         seed: Seed = None,
     ) -> None:
         name = type(self).__name__
-        self.in_channels = count(name, "in_channels", in_channels, 1)
-        self.out_channels = count(name, "out_channels", out_channels, 1)
-        self.groups = count(name, "groups", groups, 1)
-        if in_channels % groups or out_channels % groups:
-            raise ArgumentError(
-                f"{name}: groups must divide the channels {in_channels} and {out_channels}, got {groups}"
-            )
+        self.in_channels, self.out_channels, self.groups = _channels(name, in_channels, out_channels, groups)
         self.kernel_size = _extent(name, kernel_size, self.rank)
         self.stride, self.padding, self.dilation = stride, padding, dilation
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
@@ -78,6 +72,49 @@ class Conv1d(Conv2d):
     """
 
     rank = 1
+
+
+class ConvTranspose2d(Module):
+    """conv_transpose2d of x[N, in_channels, H, W] with weight[in_channels, out_channels/groups, kh, kw] and bias.
+
+    Both start between -1/sqrt(f) and 1/sqrt(f), where f = out_channels/groups * kh * kw.
+
+    >>> gx.nn.ConvTranspose2d(8, 3, 4, stride=2, padding=1)(gx.placeholder(("batch", 8, 16, 16))).shape
+    (batch, 3, 32, 32)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntOrPair,
+        stride: IntOrPair = 1,
+        padding: IntOrPair = 0,
+        output_padding: IntOrPair = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: IntOrPair = 1,
+        *,
+        dtype: Any = "float32",
+        seed: Seed = None,
+    ) -> None:
+        name = "ConvTranspose2d"
+        self.in_channels, self.out_channels, self.groups = _channels(name, in_channels, out_channels, groups)
+        self.kernel_size = _extent(name, kernel_size, 2)
+        self.stride, self.padding, self.output_padding, self.dilation = stride, padding, output_padding, dilation
+        shape = (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
+        fan_in, rng = math.prod(shape[1:]), init.generator(seed)
+        self.weight = uniform_parameter("weight", shape, fan_in, dtype, rng)
+        self.bias = uniform_parameter("bias", (self.out_channels,), fan_in, dtype, rng) if bias else None
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """Return the transposed convolution of x."""
+        return conv_transpose2d(
+            x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        )
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, stride={self.stride}"
 
 
 class MaxPool2d(Module):
@@ -129,6 +166,15 @@ class AvgPool2d(Module):
         return f"{self.kernel_size}"
 
 
+def _channels(name: str, inputs: int, outputs: int, groups: int) -> tuple[int, int, int]:
+    """Return how many channels there are of both, and the groups that divide them."""
+    a, b = count(name, "in_channels", inputs, 1), count(name, "out_channels", outputs, 1)
+    parts = count(name, "groups", groups, 1)
+    if a % parts or b % parts:
+        raise ArgumentError(f"{name}: groups must divide the numbers of channels, {a} and {b}, got {parts}")
+    return a, b, parts
+
+
 def _extent(name: str, kernel_size: Any, rank: int) -> tuple[int, ...]:
     given = tuple(kernel_size) if isinstance(kernel_size, Sequence) else (kernel_size,) * rank
     if len(given) != rank:
@@ -136,4 +182,4 @@ def _extent(name: str, kernel_size: Any, rank: int) -> tuple[int, ...]:
     return tuple(count(name, "kernel_size", k, 1) for k in given)
 
 
-__all__ = ["AvgPool2d", "Conv1d", "Conv2d", "MaxPool2d"]
+__all__ = ["AvgPool2d", "Conv1d", "Conv2d", "ConvTranspose2d", "MaxPool2d"]

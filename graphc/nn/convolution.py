@@ -11,7 +11,7 @@ from graphc.array.reduce import mean
 from graphc.errors import ArgumentError, DTypeError, ShapeError, shown
 from graphc.ir.dims import Size
 from graphc.ir.graph import Node, literal
-from graphc.ops.conv import convolve
+from graphc.ops.conv import convolve, convolve_input
 from graphc.ops.dot import contract
 from graphc.ops.pool import max_pool
 from graphc.ops.shape import broadcast, reshape, slice_
@@ -108,6 +108,49 @@ def conv1d(
     return wrap(reshape(result, shape=(*result.shape[:2], result.shape[3])))
 
 
+def conv_transpose2d(
+    x: ArrayLike,
+    w: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    output_padding: IntOrPair = 0,
+    groups: int = 1,
+    dilation: IntOrPair = 1,
+) -> Tensor:
+    """Spread images x[N, C, H, W] by kernels w[C, O/groups, kh, kw]: the transpose of conv2d as a linear map.
+
+    Element (i, j) of x adds to the window of the result that conv2d, with the same arguments, would see from there. The
+    result is [N, O, (H - 1) * stride - 2 * padding + dilation * (kh - 1) + output_padding + 1, ...], where
+    output_padding, less than the stride, says which of the sizes that conv2d takes to H is meant. The gradients are
+    convolutions. Arguments are those of torch.nn.functional.conv_transpose2d.
+
+    Raises ShapeError where channels do not fit or nothing is left of the result, DTypeError for bools.
+
+    >>> x = gx.placeholder(("batch", 8, 16, 16), name="x")
+    >>> gx.nn.conv_transpose2d(x, gx.placeholder((8, 3, 4, 4), name="w"), stride=2, padding=1).shape
+    (batch, 3, 32, 32)
+    """
+    name = "conv_transpose2d"
+    a, b, *rest = _numbers(name, (x, w) if bias is None else (x, w, bias))
+    _require_rank(name, 4, ("x", "[N, C, H, W]", a), ("w", "[C, O/groups, kh, kw]", b))
+    groups = count(name, "groups", groups, 1)
+    if differ(a.shape[1], b.shape[0]) or (isinstance(b.shape[0], int) and b.shape[0] % groups):
+        raise ShapeError(
+            f"{name}: the channels of x ({a.type}) must be the first dimension of w ({b.type}), which groups must "
+            f"divide, got {groups}"
+        )
+    low, further = _pair(name, "padding", padding, 0), _pair(name, "output_padding", output_padding, 0)
+    steps = {"stride": _pair(name, "stride", stride, 1), "dilation": _pair(name, "dilation", dilation, 1)}
+    if any(f >= s for f, s in zip(further, steps["stride"], strict=True)):
+        raise ArgumentError(f"{name}: output_padding must be less than stride, got {further} and {steps['stride']}")
+    along = zip(a.shape[2:], b.shape[2:], steps["stride"], steps["dilation"], low, further, strict=True)
+    shape = tuple([(n - 1) * s - 2 * p + d * (k - 1) + f + 1 for n, k, s, d, p, f in along])
+    if any(isinstance(n, int) and n < 1 for n in shape):
+        raise ShapeError(f"{name}: nothing is left of the result, {shape}, of {a.type} and {b.type}")
+    return _with_bias(name, convolve_input(a, b, shape=shape, low=low, groups=groups, **steps), rest)
+
+
 def _convolution(
     name: str, x: ArrayLike, w: ArrayLike, bias: ArrayLike | None, steps: tuple[Any, Any, Any], groups: int
 ) -> Tensor:
@@ -130,11 +173,16 @@ def _convolution(
     else:
         attrs = {"stride": windows.stride, "dilation": windows.dilation, "low": windows.low, "groups": groups}
         result = convolve(a, b, shape=shape, **attrs)
-    if not rest:
+    return _with_bias(name, result, rest)
+
+
+def _with_bias(name: str, result: Node, bias: Sequence[Node]) -> Tensor:
+    if not bias:
         return wrap(result)
-    if rest[0].ndim != 1 or differ(rest[0].shape[0], outputs):
-        raise ShapeError(f"{name}: bias must have one element for each of the {outputs} kernels, got {rest[0].type}")
-    return wrap(result + broadcast(rest[0], shape=result.shape, axes=(1,)))
+    channels = result.shape[1]
+    if bias[0].ndim != 1 or differ(bias[0].shape[0], channels):
+        raise ShapeError(f"{name}: bias must have one element for each of {channels} channels, got {bias[0].type}")
+    return wrap(result + broadcast(bias[0], shape=result.shape, axes=(1,)))
 
 
 def _pointwise(x: Node, w: Node, stride: tuple[int, ...], groups: int, shape: tuple[Size, ...]) -> Node:
@@ -282,4 +330,4 @@ def _pooling(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: A
     return windows
 
 
-__all__ = ["avg_pool2d", "conv1d", "conv2d", "max_pool2d"]
+__all__ = ["avg_pool2d", "conv1d", "conv2d", "conv_transpose2d", "max_pool2d"]

@@ -47,8 +47,8 @@ NO_CASE = {
     ),
     **dict.fromkeys(
         (
-            "nn.AvgPool2d", "nn.BatchNorm", "nn.CELU", "nn.Conv1d", "nn.Conv2d", "nn.Dropout", "nn.ELU",
-            "nn.Embedding", "nn.Flatten", "nn.GELU", "nn.GLU", "nn.GRU", "nn.GroupNorm", "nn.Hardsigmoid",
+            "nn.AvgPool2d", "nn.BatchNorm", "nn.CELU", "nn.Conv1d", "nn.Conv2d", "nn.ConvTranspose2d", "nn.Dropout",
+            "nn.ELU", "nn.Embedding", "nn.Flatten", "nn.GELU", "nn.GLU", "nn.GRU", "nn.GroupNorm", "nn.Hardsigmoid",
             "nn.Hardswish", "nn.Hardtanh", "nn.Identity", "nn.LSTM", "nn.LayerNorm", "nn.LeakyReLU", "nn.Linear",
             "nn.LogSigmoid", "nn.LogSoftmax", "nn.MaxPool2d", "nn.Mish", "nn.Mismatch", "nn.Module", "nn.ModuleDict",
             "nn.ModuleList", "nn.MultiHeadAttention", "nn.PReLU", "nn.RMSNorm", "nn.RNN", "nn.ReLU", "nn.ReLU6",

@@ -163,6 +163,16 @@ def conv2d(
     return y if bias is None else y + bias[:, None, None]
 
 
+def conv_transpose2d(x: Array, w: Array, bias: Any = None, stride: Any = 1, padding: Any = 0) -> Array:
+    (sh, sw), (ph, pw), (kh, kw) = pair(stride), pair(padding), w.shape[2:]
+    y = np.zeros((len(x), w.shape[1], (x.shape[2] - 1) * sh + kh, (x.shape[3] - 1) * sw + kw), x.dtype)
+    for i, j in np.ndindex(kh, kw):
+        part = y[:, :, i : i + x.shape[2] * sh : sh, j : j + x.shape[3] * sw : sw]
+        part[:] += np.einsum("nchw,co->nohw", x, w[:, :, i, j])[:, :, : part.shape[2], : part.shape[3]]
+    y = y[:, :, ph : y.shape[2] - ph, pw : y.shape[3] - pw]
+    return y if bias is None else y + bias[:, None, None]
+
+
 def conv1d(
     x: Array, w: Array, bias: Any = None, stride: int = 1, padding: Any = 0, dilation: int = 1, groups: int = 1
 ) -> Array:
@@ -276,6 +286,9 @@ CONVOLUTIONS = [
           (f64((2, 3, 4, 5)), f64((6, 1, 3, 3)), None, 1, 1, 1, 3), resize=False),
     *each("conv2d", conv2d,
           (f64((2, 2, 4, 5)), f64((3, 2, 2, 3)), f64((3,)), 1, "same"), symbolic=False),
+    *each("conv_transpose2d", conv_transpose2d,
+          (f64((2, "c3", 4, 5)), f64(("c3", 2, 3, 2))),
+          (f32((1, "c2", 3, 4)), f32(("c2", 3, 4, 4)), f32((3,)), (2, 3), 1), resize=False),
     *each("conv1d", conv1d, (f64((2, "c3", 9)), f64((4, "c3", 3)), None, 2, 1),
           (f32((2, "c3", 9)), f32(("o4", "c3", 2)), f32("o4"), 1, (0, 2), 2)),
     *each("max_pool2d", max_pool2d, (f64((2, 3, 6, 7)), 2), (f32((1, 2, 7, 7)), (3, 2), 2, 1),

@@ -52,6 +52,16 @@ LAYERS: dict[str, Pair] = {
         lambda: nn.Conv1d(4, 6, 3, 2, 1, 1, 2),
         (values(2, 4, 9),),
     ),
+    "conv_transpose2d": (
+        lambda: gx.nn.ConvTranspose2d(3, 4, 4, 2, 1, **F64),
+        lambda: nn.ConvTranspose2d(3, 4, 4, 2, 1),
+        (values(2, 3, 5, 6),),
+    ),
+    "conv_transpose2d, all": (
+        lambda: gx.nn.ConvTranspose2d(4, 6, (2, 3), (3, 2), (1, 2), (2, 1), 2, False, (1, 2), **F64),
+        lambda: nn.ConvTranspose2d(4, 6, (2, 3), (3, 2), (1, 2), (2, 1), 2, False, (1, 2)),
+        (values(2, 4, 5, 6),),
+    ),
     "max_pool2d": (lambda: gx.nn.MaxPool2d(3, 2, 1), lambda: nn.MaxPool2d(3, 2, 1), (values(2, 3, 7, 8),)),
     "avg_pool2d": (
         lambda: gx.nn.AvgPool2d(3, 2, 1, False),
@@ -137,6 +147,7 @@ def test_initial_values_are_spread_as_in_pytorch() -> None:
     pairs = [
         (gx.nn.Linear(100, 400), nn.Linear(100, 400)),
         (gx.nn.Conv2d(8, 64, 5, groups=2), nn.Conv2d(8, 64, 5, groups=2)),
+        (gx.nn.ConvTranspose2d(64, 8, 5), nn.ConvTranspose2d(64, 8, 5)),
         (gx.nn.Embedding(50, 20), nn.Embedding(50, 20)),
     ]
     for layer, theirs in pairs:
