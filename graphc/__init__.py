@@ -498,6 +498,7 @@ from graphc.transforms import (
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"
+
 __all__ = [
     "ArgumentError",
     "DTypeError",

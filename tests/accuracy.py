@@ -310,8 +310,8 @@ EXACT = {**UNARY, **BINARY}
 ROUNDED = frozenset(
     (
         "add", "sub", "mul", "div", "neg", "abs", "sign", "maximum", "minimum", "remainder", "floor_divide", "floor",
-        "ceil", "trunc", "rint", "copysign", "nextafter", "relu", "stop_gradient", "copy", "gamma_path",
-        "log_gamma_path",
+        "ceil", "trunc", "rint", "copysign", "nextafter", "relu", "stop_gradient", "copy",
+        "gamma_path", "log_gamma_path",  # the second operand
     )
 )  # fmt: skip
 """Operations whose value is exact, or the exact one rounded once; their tests compare with NumPy bit for bit."""
