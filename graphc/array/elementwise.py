@@ -183,7 +183,7 @@ def _integer_power(x: Node, exponent: int) -> Node:
 
 
 def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
-    """Divide and round down; integers divided by zero give 0. The gradient is zero.
+    """Divide and round down; integers divided by zero give 0, and a warning once. The gradient is zero.
 
     >>> gx.floor_divide(gx.placeholder((3,), "int32", name="n"), 2).dtype
     dtype('int32')
@@ -192,7 +192,7 @@ def floor_divide(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
 
 
 def remainder(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
-    """Return x1 - floor_divide(x1, x2) * x2, with the sign of x2; integers modulo zero give 0.
+    """Return x1 - floor_divide(x1, x2) * x2, with the sign of x2; integers modulo zero give 0, and a warning once.
 
     >>> gx.remainder(gx.placeholder((3,), name="x"), 2).shape
     (3,)

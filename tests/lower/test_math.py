@@ -9,8 +9,21 @@ import scipy.special
 import graphc as gx
 from graphc.ir.graph import OPS
 from graphc.ir.interpret import evaluate
-from graphc.ir.loops import PRIMITIVES, Apply, Const, Var, walk_expressions
-from graphc.ir.types import FLOAT32, FLOAT64
+from graphc.ir.loops import (
+    PRIMITIVES,
+    VECTOR,
+    Apply,
+    Buffer,
+    Const,
+    For,
+    Kernel,
+    Load,
+    Store,
+    Var,
+    block,
+    walk_expressions,
+)
+from graphc.ir.types import FLOAT32, FLOAT64, TensorType
 from graphc.lower.math import FUNCTIONS, NUMBERED
 from tests.accuracy import (
     COMPOSITIONS,
@@ -23,6 +36,7 @@ from tests.accuracy import (
     near_multiples_of_half_pi,
     worst,
 )
+from tests.native import TARGETS, run_natively
 
 BOUNDS = {FLOAT32: 1.5, FLOAT64: 2.0}
 LOOSE = {"nn.gelu": 250.0}
@@ -327,3 +341,44 @@ def test_the_reference_of_erfcx_overflows_to_infinity():
     x = np.array([-26.6, -26.628, -26.629, -26.65, -26.7, -1e300])
     with np.errstate(over="ignore"):
         np.testing.assert_allclose(OPS["erfcx"].reference(x), scipy.special.erfcx(x), rtol=1e-12)
+
+
+# Machine code.
+
+
+def vector_loops(dtype, count):
+    """Return one kernel with a vector loop for every function on a dtype, and its arrays."""
+    buffers, loops, arrays = [], [], []
+    for name in sorted(name for name, of in FUNCTIONS if of == dtype and name in EXACT):
+        rng = np.random.default_rng(17)
+        columns = EXACT[name].arguments(dtype, 100)
+        chosen = rng.integers(0, len(columns[0]), count - len(EDGES))
+        columns = [np.concatenate([rng.permutation(EDGES).astype(dtype), column[chosen]]) for column in columns]
+        own = [Buffer(f"{name}{k}", TensorType(dtype, (count,))) for k in range(len(columns) + 1)]
+        i = Var("i")
+        value = Apply(name, tuple(Load(b, (i,)) for b in own[1:]), dtype)
+        loops.append(For(i, count, Store(own[0], (i,), value), VECTOR))
+        buffers += own
+        arrays += [np.zeros(count, dtype), *columns]
+    return Kernel("all", tuple(buffers), block(*loops)), arrays
+
+
+EDGES = np.array([0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, 1e-40, 2.0])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64], ids=str)
+def test_machine_code_gives_every_bit(dtype, target):
+    kernel, arrays = vector_loops(dtype, 213)
+    for loop in kernel.body.body:
+        name = loop.body.value.op
+        own = [
+            k for k, b in enumerate(kernel.params) if b in {loop.body.buffer, *(a.buffer for a in loop.body.value.args)}
+        ]
+        arrays[own[0]][:] = run((name, dtype), *[arrays[k] for k in own[1:]])
+    found = [a.copy() for a in arrays]
+    run_natively(kernel, found, FUNCTIONS, TARGETS[target])
+    for buffer, expected, result in zip(kernel.params, arrays, found, strict=True):
+        np.testing.assert_array_equal(result, expected, err_msg=buffer.name)
+        ordered = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(result)[ordered], np.signbit(expected)[ordered], err_msg=buffer.name)
