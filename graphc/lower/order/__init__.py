@@ -1,4 +1,5 @@
-"""Sorting to loop nests: short rows by rank, the first few of long ones by selection, long ones digit by digit."""
+"""Sorting to loop nests: short rows by rank, bools in one walk, the first few of long rows by selection, the others
+digit by digit."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from graphc.errors import ShapeError
 from graphc.ir.graph import Node
 from graphc.ir.index import source_of
 from graphc.ir.loops import Buffer, Kernel
-from graphc.ir.types import TensorType
+from graphc.ir.types import BOOL, TensorType
+from graphc.lower.order.keys import gives_places
+from graphc.lower.order.partition import order_bools
 from graphc.lower.order.radix import order_by_digits
 from graphc.lower.order.ranks import order_by_rank
 from graphc.lower.order.search import lower_search
@@ -40,6 +43,8 @@ def lower_ordering(node: Node, name: str, target: Target) -> list[Launch]:
     lanes = target.lanes(x.dtype.itemsize)
     if length <= x.dtype.itemsize * min(RANK_VECTORS * lanes, RANK_SIZES):
         body = order_by_rank(node, source, output, lanes)
+    elif x.dtype == BOOL and gives_places(node) and output.shape[1] == length:
+        body = order_bools(node, source, output)
     elif can_select(length, output.shape[1], x.dtype):
         body = select_first(node, source, output)
     else:
