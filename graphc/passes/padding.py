@@ -40,7 +40,7 @@ from graphc.ir.graph import (
     toposort,
 )
 from graphc.ir.types import BOOL, INT64, Shape, TensorType
-from graphc.ops.elementwise import cast, check_index, floor_divide, iota, lt, maximum, minimum, where
+from graphc.ops.elementwise import cast, check_index, floor_divide, iota, lt, maximum, minimum, remainder, where
 from graphc.ops.elementwise import size as size_op
 from graphc.ops.index import ELEMENTWISE, are_distinct, gather, in_range
 from graphc.ops.ordering import argsort, searchsorted
@@ -267,6 +267,9 @@ def _elementwise(layout: _Layout, node: Node, inputs: list[Node]) -> Node:
         if isinstance(attrs["size"], Dim) or attrs["size"] == 0:
             raise _Unpaddable
         inputs = [layout.cleared(node, inputs[0], range(node.ndim), 0)]
+    if node.op in (floor_divide, remainder) and node.dtype.kind in "iu" and inputs[1].ndim:
+        # What means nothing is not to warn of a division by zero.
+        inputs[1] = layout.cleared(node, inputs[1], range(node.ndim), 1)
     return node.op(*inputs, **attrs)
 
 

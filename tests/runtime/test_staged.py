@@ -39,6 +39,7 @@ ONE_STAGE: dict[str, Callable[..., Any]] = {
     "setdiff": lambda np, x, v, i: np.setdiff1d(i, i[:3]),
     "tail": lambda np, x, v, i: np.append(v[:2], v[v > 0]),
     "flat": lambda np, x, v, i: np.ravel(x[x[:, 0] > 0]),
+    "quotient": lambda np, x, v, i: np.sum(i) // i[i > 0] + i[i > 0] % i[i > 0],
     "table": lambda np, x, v, i: np.take(x, i[v > 0], axis=0),
 }
 STAGED: dict[str, Callable[..., Any]] = {
