@@ -37,10 +37,16 @@ def found_size(kind: str, count: Node, most: Size | None) -> Size:
 
     It is known now if it depends on constants alone. `kind` names it in shapes: a word for what is counted.
     """
-    value = known_value(count)
-    if value is None and not any(n.op is variable for n in toposort([count])) and is_concrete(count):
-        value = value_of(kind, count, "")
+    value = told_by_constants(count)
     return int(value) if value is not None else Dim.found(kind, count, most)
+
+
+def told_by_constants(node: Node) -> np.ndarray[Any, Any] | None:
+    """Return the value of a node that depends on constants alone; None for others."""
+    value = known_value(node)
+    if value is None and not any(n.op is variable for n in toposort([node])) and is_concrete(node):
+        value = value_of("size", node, "")
+    return value
 
 
 _places: WeakValueDictionary[Hashable, Node] = WeakValueDictionary()

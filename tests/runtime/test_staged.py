@@ -258,6 +258,7 @@ def test_sizes_that_constants_tell_are_numbers():
     assert t[t > 0].shape == (2,)
     assert gx.exp(t)[gx.exp(t) > 1].shape == (2,)
     assert gx.unique(gx.asarray([1, 1, 2])).shape == (2,)
+    assert gx.placeholder((5,))[gx.asarray(2) :: gx.asarray(2)].shape == (2,)
     v = gx.variable(np.array([3.0, -1.0, 2.0]))
     part = v[v > 0]
     np.testing.assert_array_equal(part.numpy(), [3.0, 2.0])
