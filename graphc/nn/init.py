@@ -146,6 +146,8 @@ def uniform(shape: Any, low: float = 0.0, high: float = 1.0, dtype: Any = "float
     (2, 3)
     """
     wanted = _floating("uniform", dtype)
+    if not np.isfinite(low) or not np.isfinite(high):
+        raise ArgumentError(f"uniform: low and high must be finite, got {low!r} and {high!r}")
     return np.asarray(generator(seed).uniform(low, high, _shape("uniform", shape)), wanted)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, axis_index, count
+from graphc.array.convert import ArrayLike, as_node, axis_index, count
+from graphc.array.handle import wrap
 from graphc.array.shape import reshape
 from graphc.errors import ArgumentError
 from graphc.ir.dims import product
@@ -99,8 +100,9 @@ class Flatten(Module):
     def __init__(self, start: int = 1, end: int = -1) -> None:
         self.start, self.end = start, end
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: ArrayLike) -> Tensor:
         """Return x with fewer axes."""
+        x = wrap(as_node("Flatten", x))
         first, last = (axis_index("Flatten", k, x.ndim) for k in (self.start, self.end))
         if first > last:
             raise ArgumentError(f"Flatten: the first axis, {first}, must not come after the last, {last}")
