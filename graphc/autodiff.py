@@ -9,7 +9,7 @@ transposing it gives the Jacobian-vector product, and what only the transpositio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from graphc.errors import GradientError, located_at
 from graphc.ir.graph import (
@@ -64,32 +64,58 @@ def pullback(outputs: Sequence[Node], wrt: Sequence[Node], cotangents: Sequence[
     A cotangent has the type of its output; None is zero. Only floating-point values carry cotangents. What is written
     as in a textbook is differentiated in its stable form.
     """
+    return _pulled(outputs, wrt, cotangents, [None] * len(outputs))[0]
+
+
+def _pulled(
+    outputs: Sequence[Node], wrt: Sequence[Node], cotangents: Sequence[Node | None], given: Sequence[Node | None]
+) -> tuple[list[Node | None], list[Node | None]]:
+    """Return the pullback of cotangents that are zero outside of `given` masks, and the masks of what it returns."""
     outputs, wrt = stable_forms(outputs, wrt)
     order = toposort(outputs)
     active = _active(order, wrt)
     # A node with several results has one list entry per result, any other a single entry.
     sums: dict[Node, list[Node | None]] = {}
     masks: dict[Node, Node | None] = {}
-    for output, cotangent in zip(outputs, cotangents, strict=True):
+    for output, cotangent, mask in zip(outputs, cotangents, given, strict=True):
         if cotangent is not None and output in active:
+            masks[output] = _either(masks[output], mask) if output in sums else mask
             _add(sums, output, cotangent)
-            masks[output] = None
     targets = set(wrt)
+    of_items: dict[Node, dict[int, Node | None]] = {}
     for node in reversed(order):
         if node not in sums or node not in active or (node.is_leaf and node in targets):
             continue
         received = sums[node] if node in targets else sums.pop(node)
         with located_at(node.location):
-            mask = masks.pop(node, None)
-            parts = _input_cotangents(node, received, active)
+            mask = masks.pop(node, None) if node not in targets else masks.get(node)
+            if node.op is item:
+                of_items.setdefault(node.inputs[0], {})[node.attrs["index"]] = mask
+                continue  # what it received was handed to its source on arrival
+            parts: Sequence[Node | None]
+            if isinstance(node.op, Region):
+                parts, passed_on = _through_region(node, received, of_items.pop(node, {}), active)
+            else:
+                parts, passed_on = _input_cotangents(node, received, active), []
             if mask is not None and isinstance(node.op, Elementwise) and node.op not in _FINITE:
                 parts = [part if part is None else choose(mask, part, 0.0) for part in parts]
             for k, (source, part) in enumerate(zip(node.inputs, parts, strict=True)):
                 if part is not None:
-                    passed = _passed_mask(node, k, mask)
+                    passed = passed_on[k] if passed_on else _passed_mask(node, k, mask)
                     masks[source] = _either(masks[source], passed) if source in sums else passed
                     _add(sums, source, _unbroadcast(part, source))
-    return [sums[w][0] if w in sums else None for w in wrt]
+    return [sums[w][0] if w in sums else None for w in wrt], [masks.get(w) for w in wrt]
+
+
+def _through_region(
+    node: Node, received: list[Node | None], found: Mapping[int, Node | None], active: set[Node]
+) -> tuple[list[Node | None], list[Node | None]]:
+    """Return the cotangents of a region's inputs and their masks."""
+    wanted = [i in active for i in node.inputs]
+    masks = [found.get(k) for k in range(len(received))]
+    assert callable(node.op.vjp)
+    parts, passed = node.op.vjp(_pulled, received, masks, wanted, node, *node.inputs)
+    return [p if i in active else None for p, i in zip(parts, node.inputs, strict=True)], list(passed)
 
 
 def pushforward(outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node]) -> list[Node | None]:
@@ -148,16 +174,10 @@ def _add(sums: dict[Node, list[Node | None]], node: Node, cotangent: Node) -> No
 
 def _input_cotangents(node: Node, received: list[Node | None], active: set[Node]) -> Sequence[Node | None]:
     vjp = node.op.vjp
-    if node.op is item:
-        return (None,)  # what an item receives was handed to its source on arrival
     if vjp is NOT_DIFFERENTIABLE:
         raise GradientError(
             f"gradients: {node.op.name} has no derivative; use stop_gradient on its input if none is wanted"
         )
-    if isinstance(node.op, Region):
-        wanted = [i in active for i in node.inputs]
-        parts = vjp(pullback, received, wanted, node, *node.inputs)  # type: ignore[operator]
-        return [p if i in active else None for p, i in zip(parts, node.inputs, strict=True)]
     cotangent = received[0]
     assert cotangent is not None
     if callable(vjp):

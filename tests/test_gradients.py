@@ -123,6 +123,15 @@ NOT_TAKEN = {
     "reshaped": (lambda x: gx.where(x.reshape(3, 1) > 0, gx.sqrt(x).reshape(3, 1), 0), [0, 0, 0.25]),
     "repeated": (lambda x: gx.where(x[:, None] > 0, gx.broadcast_to(gx.sqrt(x)[:, None], (3, 2)), 0), [0, 0, 0.5]),
     "nested": (lambda x: gx.where(x > 0, gx.where(x < 5, 1 / x, gx.log(-x)), 1), [0, 0, -0.0625]),
+    "mapped": (lambda x: gx.where(x > 0, gx.vmap(gx.sqrt)(x), 0), [0, 0, 0.25]),
+    "mapped after": (lambda x: gx.where(x > 0, gx.map(lambda v: 2 * v, gx.sqrt(x)), 0), [0, 0, 0.5]),
+    "mapped rows": (
+        lambda x: gx.where(gx.sum(x) > 100, gx.sum(gx.vmap(gx.sqrt)(x[:, None])), 1.0) * x,
+        [1, 1, 1],
+    ),
+    "in a branch": (lambda x: gx.where(x > 0, gx.cond(gx.sum(x) > 0, gx.sqrt, gx.log, x), 0), [0, 0, 0.25]),
+    "in a checkpoint": (lambda x: gx.where(x > 0, gx.checkpoint(gx.sqrt)(gx.sqrt(x)), 0), [0, 0, 0.25 * 4**-0.75]),
+    "in checkpoints": (lambda x: gx.where(x > 0, gx.checkpoint(gx.checkpoint(gx.log))(x), 0), [0, 0, 0.25]),
     "norm": (lambda x: gx.where(gx.sum(x) > 100, gx.sqrt(gx.sum(x * 0)), 1) * x, [1, 1, 1]),
 }
 

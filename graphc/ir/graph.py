@@ -54,7 +54,7 @@ ZERO_DERIVATIVE = _Marker("ZERO_DERIVATIVE")
 """The derivative is zero wherever it exists: comparisons, floor, integer results."""
 
 Cotangent = Callable[..., "Node"]
-Vjp = tuple["Cotangent | None", ...] | Callable[..., tuple["Node | None", ...]] | _Marker
+Vjp = tuple["Cotangent | None", ...] | Callable[..., Sequence[Any]] | _Marker
 
 OPS: dict[str, Op] = {}
 """Every operation by name; defining an Op puts it here."""

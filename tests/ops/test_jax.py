@@ -26,9 +26,8 @@ SAME_NAME = (
     "add", "sub", "mul", "div", "neg", "pow", "abs", "maximum", "minimum", "remainder", "copysign", "hypot", "sqrt",
     "cbrt", "exp", "expm1", "log", "log1p", "exp2", "log2", "log10", "tanh", "sin", "cos", "tan", "asin", "acos",
     "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "sigmoid", "softplus", "relu", "erf", "erfc",
-    "logaddexp",
-    "square", "lgamma", "digamma", "erfinv", "where", "sum", "prod", "max", "min", "cumsum", "cumprod", "cummax",
-    "cummin", "contract", "sort", "transpose", "reshape", "broadcast",
+    "logaddexp", "square", "lgamma", "digamma", "erfinv", "where", "sum", "prod", "max", "min", "cumsum", "cumprod",
+    "cummax", "cummin", "contract", "sort", "transpose", "reshape", "broadcast",
 )  # fmt: skip
 """Operations that jax has; elsewhere a few have other names."""
 

@@ -1,9 +1,9 @@
 """Control flow: operations with body graphs. A body has no variables; every outside value it uses is an input.
 
 The facts of a region op that need to go into its bodies take a function that does so as their first argument:
-reference(evaluate, *arrays, **attrs) with evaluate(body, arrays), and vjp(pullback, cotangents, wanted, out, *inputs)
-with pullback(outputs, wrt, cotangents), where a cotangent of None is zero and `wanted` tells for which inputs a
-cotangent is asked.
+reference(evaluate, *arrays, **attrs) with evaluate(body, arrays), and vjp(pullback, cotangents, masks, wanted, out,
+*inputs) -> (cotangents of the inputs, their masks) with pullback as in parts.py, where a cotangent of None is zero,
+`masks` are where cotangents may be other than zero, and `wanted` tells for which inputs one is asked.
 """
 
 from graphc.ops.control.calls import CALLS, Rule, checkpoint, custom_vjp

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from graphc.errors import GradientError
 from graphc.ir.graph import Graph, Node, Region, births, items, substitute
 from graphc.ir.types import TensorType, TupleType
-from graphc.ops.control.parts import Pullback, require_count, require_same, zeros
+from graphc.ops.control.parts import Parts, Pullback, require_count, require_same, zeros
 from graphc.ops.elementwise import again
 
 
@@ -43,20 +43,20 @@ def _results_of(op: str, body: Graph, types: Sequence[TensorType]) -> TupleType:
 
 
 def _vjp_checkpoint(
-    pullback: Pullback, cotangents: Sequence[Node | None], wanted: Sequence[bool], out: Node, *inputs: Node
-) -> tuple[Node | None, ...]:
+    pullback: Pullback, cotangents: Parts, masks: Parts, wanted: Sequence[bool], out: Node, *inputs: Node
+) -> tuple[Parts, Parts]:
     """Take the pullback of the body on inputs from which everything is computed again."""
     turn = births()
     copies = [again(i, turn=turn) for i in inputs]
     places = [k for k, asked in enumerate(wanted) if asked]
-    found = pullback(substitute(out.attrs["body"], copies), [copies[k] for k in places], cotangents)
-    by_place = dict(zip(places, found, strict=True))
-    return tuple([by_place.get(k) for k in range(len(inputs))])
+    found = pullback(substitute(out.attrs["body"], copies), [copies[k] for k in places], cotangents, masks)
+    parts, passed = (dict(zip(places, f, strict=True)) for f in found)
+    return [parts.get(k) for k in range(len(inputs))], [passed.get(k) for k in range(len(inputs))]
 
 
 def _vjp_custom(
-    pullback: Pullback, cotangents: Sequence[Node | None], wanted: Sequence[bool], out: Node, *inputs: Node
-) -> tuple[Node | None, ...]:
+    pullback: Pullback, cotangents: Parts, masks: Parts, wanted: Sequence[bool], out: Node, *inputs: Node
+) -> tuple[Parts, Parts]:
     rule = out.attrs["rule"]
     if not isinstance(rule, Rule):
         raise GradientError("custom_vjp: a graph that was read from text has no derivative rules")
@@ -72,7 +72,7 @@ def _vjp_custom(
     residuals = substitute(rule.forward, inputs)
     found = substitute(rule.backward, [*residuals, *seeds, *inputs[rule.arguments :]])
     by_place = dict(zip(rule.places, found, strict=True))
-    return tuple([by_place.get(k) for k in range(len(inputs))])
+    return [by_place.get(k) for k in range(len(inputs))], [None] * len(inputs)
 
 
 _checkpoint = Region(

@@ -8,7 +8,7 @@ from typing import Any
 from graphc.errors import ShapeError
 from graphc.ir.graph import Graph, Node, Region, items, substitute
 from graphc.ir.types import TensorType, TupleType
-from graphc.ops.control.parts import Pullback, parameter, require_count, require_flag, require_same, zeros
+from graphc.ops.control.parts import Parts, Pullback, parameter, require_count, require_flag, require_same, zeros
 
 BODIES = ("on_true", "on_false")
 
@@ -32,13 +32,13 @@ def _reference_cond(evaluate: Any, pred: Any, *arrays: Any, on_true: Graph, on_f
 
 
 def _vjp_cond(
-    pullback: Pullback, cotangents: Sequence[Node | None], wanted: Sequence[bool], out: Node, *inputs: Node
-) -> tuple[Node | None, ...]:
+    pullback: Pullback, cotangents: Parts, masks: Parts, wanted: Sequence[bool], out: Node, *inputs: Node
+) -> tuple[Parts, Parts]:
     """Take the pullback of the body that ran."""
     pred, operands = inputs[0], inputs[1:]
     places = [k for k, asked in enumerate(wanted[1:]) if asked]
-    seeds = [c for c in cotangents if c is not None]
-    found = [_pulled(pullback, out.attrs[name], cotangents, places) for name in BODIES]
+    seeds = [c for c in (*cotangents, *masks) if c is not None]
+    found = [_pulled(pullback, out.attrs[name], cotangents, masks, places) for name in BODIES]
     used = [k for k in range(len(places)) if any(grads[k] is not None for _, grads in found)]
     bodies = [
         Graph(
@@ -51,17 +51,18 @@ def _vjp_cond(
     results: list[Node | None] = [None] * len(inputs)
     for k, result in zip(used, cond(pred, bodies[0], bodies[1], [*operands, *seeds]), strict=True):
         results[1 + places[k]] = result
-    return tuple(results)
+    return results, [None] * len(inputs)
 
 
 def _pulled(
-    pullback: Pullback, body: Graph, cotangents: Sequence[Node | None], places: Sequence[int]
+    pullback: Pullback, body: Graph, cotangents: Parts, masks: Parts, places: Sequence[int]
 ) -> tuple[tuple[Node, ...], list[Node | None]]:
     """Return the parameters of a body's pullback, and the cotangents of its operands at `places`."""
     primal = [parameter(f"p{k}", i.tensor_type) for k, i in enumerate(body.inputs)]
     seeds = [None if c is None else parameter(f"d{k}", c.tensor_type) for k, c in enumerate(cotangents)]
-    grads = pullback(substitute(body, primal), [primal[k] for k in places], seeds)
-    return (*primal, *[s for s in seeds if s is not None]), grads
+    inside = [None if m is None else parameter(f"m{k}", m.tensor_type) for k, m in enumerate(masks)]
+    grads, _ = pullback(substitute(body, primal), [primal[k] for k in places], seeds, inside)
+    return (*primal, *[s for s in (*seeds, *inside) if s is not None]), grads
 
 
 _cond = Region(

@@ -10,7 +10,10 @@ from graphc.ir.graph import Node, literal, placeholder
 from graphc.ir.types import BOOL, TensorType
 from graphc.ops.shape import broadcast
 
-Pullback = Callable[[Sequence[Node], Sequence[Node], Sequence[Node | None]], list[Node | None]]
+Parts = Sequence[Node | None]
+Pullback = Callable[[Sequence[Node], Sequence[Node], Parts, Parts], tuple[list[Node | None], list[Node | None]]]
+"""pullback(outputs, wrt, cotangents, masks) -> (cotangents of wrt, their masks). Outside its mask, a cotangent is zero;
+None is everywhere."""
 
 
 def zeros(type: TensorType) -> Node:

@@ -15,8 +15,9 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError, StepsError
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node, Region, items, substitute
-from graphc.ir.types import INT64, TensorType, TupleType
-from graphc.ops.control.parts import Pullback, may_equal, parameter, require_count, require_same, zeros
+from graphc.ir.types import INT64, Shape, TensorType, TupleType
+from graphc.ops.control.parts import Parts, Pullback, may_equal, parameter, require_count, require_same, zeros
+from graphc.ops.shape import broadcast
 
 
 def _infer_scan(
@@ -76,8 +77,8 @@ def too_long(length: int) -> str:
 
 
 def _vjp_scan(
-    pullback: Pullback, cotangents: Sequence[Node | None], wanted: Sequence[bool], out: Node, *inputs: Node
-) -> tuple[Node | None, ...]:
+    pullback: Pullback, cotangents: Parts, masks: Parts, wanted: Sequence[bool], out: Node, *inputs: Node
+) -> tuple[Parts, Parts]:
     """Walk the steps the other way, with the carry of each step as it was recorded.
 
     The reverse scan carries the cotangents of the carry and the sums of those of the constants, and emits those of xs.
@@ -97,17 +98,26 @@ def _vjp_scan(
     rest = iter(ct_ys)
     ct_results: list[Node | None] = [c if c.dtype.kind == "f" else None for c in ct_carry]
     ct_results += [next(rest) if used else None for used in in_steps]
+    given = [_whole(m, (length, *r.shape)) for m, r in zip(masks[carries:], results[carries:], strict=False)]
+    mask_ys = [
+        None if m is None else parameter(f"m{k}", m.tensor_type.with_shape(m.shape[1:])) for k, m in enumerate(given)
+    ]
     needed = [k for k in range(len(primal)) if k < carries or wanted[k]]
-    found = dict(zip(needed, pullback(results, [primal[k] for k in needed], ct_results), strict=True))
+    pulled = pullback(results, [primal[k] for k in needed], ct_results, [*[None] * carries, *mask_ys])
+    found, passed = (dict(zip(needed, p, strict=True)) for p in pulled)
     grads = [found.get(k) for k in range(len(primal))]
 
     ct_new = [g if g is not None else zeros(p.tensor_type) for g, p in zip(grads, primal[:carries], strict=False)]
     x_grads = grads[carries : carries + slices]
+    x_masks = [
+        _whole(passed.get(k), primal[k].shape) if grads[k] is not None else None
+        for k in range(carries, carries + slices)
+    ]
     sums = [(k, g) for k, g in enumerate(grads[carries + slices :]) if g is not None]
     totals = [parameter(f"sum{k}", constants[k].tensor_type) for k, _ in sums]
     reverse_body = Graph(
         (*ct_carry, *totals, *primal[:carries], *primal[carries : carries + slices], *ct_ys,
-         *primal[carries + slices :]),
+         *[m for m in mask_ys if m is not None], *primal[carries + slices :]),
         (*ct_new, *[total + g for total, (_, g) in zip(totals, sums, strict=True)],
          *[g for g in x_grads if g is not None]),
         name=f"{body.name}_vjp",
@@ -117,7 +127,11 @@ def _vjp_scan(
         for c, t in zip(cotangents[:carries], [p.tensor_type for p in primal], strict=False)
     ]
     start += [zeros(t.tensor_type) for t in totals]
-    steps = [*records, *xs, *[c for c in cotangents[carries : len(results)] if c is not None]]
+    steps = [
+        *records,
+        *xs,
+        *[c for c in (*cotangents[carries : len(results)], *given) if c is not None],
+    ]
     back = items(scan(reverse_body, start, steps, constants, length, not out.attrs["reverse"], count))
 
     ct_consts: list[Node | None] = [None] * len(constants)
@@ -125,7 +139,23 @@ def _vjp_scan(
         ct_consts[k] = total
     stacked = iter(back[carries + len(sums) :])
     ct_xs = [next(stacked) if g is not None else None for g in x_grads]
-    return (*back[:carries], *ct_xs, *ct_consts, *([] if count is None else [None]))
+    # Masks depend on no cotangent, so they come from a loop that reads none.
+    made = [m for m in x_masks if m is not None]
+    mask_body = Graph(
+        (*primal[: carries + slices], *[m for m in mask_ys if m is not None], *primal[carries + slices :]), tuple(made)
+    )
+    of_steps = [*records, *xs, *[m for m in given if m is not None]]
+    found_masks = iter(items(scan(mask_body, (), of_steps, constants, length, False, count)) if made else ())
+    masks_xs = [None if m is None else next(found_masks) for m in x_masks]
+    parts = [*back[:carries], *ct_xs, *ct_consts, *([] if count is None else [None])]
+    return parts, [*[None] * carries, *masks_xs, *[None] * (len(parts) - carries - slices)]
+
+
+def _whole(mask: Node | None, shape: Shape) -> Node | None:
+    """Return a mask with an entry for each element."""
+    if mask is None or mask.ndim == len(shape):
+        return mask
+    return broadcast(mask, shape=shape, axes=()) if not mask.ndim else None
 
 
 def _with_record(out: Node, inputs: tuple[Node, ...]) -> Node:

@@ -16,7 +16,7 @@ import numpy as np
 from graphc.errors import ShapeError, StepsError
 from graphc.ir.graph import Graph, Node, Region, items, literal, substitute
 from graphc.ir.types import INT64, TensorType, TupleType
-from graphc.ops.control.parts import Pullback, parameter, require_count, require_flag, require_same
+from graphc.ops.control.parts import Parts, Pullback, parameter, require_count, require_flag, require_same
 from graphc.ops.control.scans import scan
 from graphc.ops.elementwise import floor_divide, iota, minimum
 
@@ -67,8 +67,8 @@ def too_many_steps(max_steps: int) -> str:
 
 
 def _vjp_while(
-    pullback: Pullback, cotangents: Sequence[Node | None], wanted: Sequence[bool], out: Node, *inputs: Node
-) -> tuple[Node | None, ...]:
+    pullback: Pullback, cotangents: Parts, masks: Parts, wanted: Sequence[bool], out: Node, *inputs: Node
+) -> tuple[Parts, Parts]:
     """Take the pullback of the same steps as scans, as many as there were."""
     attrs = out.attrs
     carries, max_steps = attrs["carries"], attrs["max_steps"]
@@ -78,12 +78,13 @@ def _vjp_while(
     finals = _repeated(attrs["body"], primal[:carries], primal[carries:], count, _blocks(max_steps))
     seeds = [None if c is None else parameter(f"d{k}", c.tensor_type) for k, c in enumerate(cotangents[:carries])]
     places = [k for k, asked in enumerate(wanted) if asked]
-    found = dict(zip(places, pullback(finals, [primal[k] for k in places], seeds), strict=True))
+    found = dict(zip(places, pullback(finals, [primal[k] for k in places], seeds, [None] * carries)[0], strict=True))
     given = [(s, c) for s, c in zip(seeds, cotangents, strict=False) if s is not None and c is not None]
     outputs = tuple([g for g in found.values() if g is not None])
     closed = Graph((*primal, count, *[s for s, _ in given]), outputs)
     values = iter(substitute(closed, [*inputs, steps, *[c for _, c in given]]))
-    return tuple([next(values) if found.get(k) is not None else None for k in range(len(inputs))])
+    parts = [next(values) if found.get(k) is not None else None for k in range(len(inputs))]
+    return parts, [None] * len(inputs)
 
 
 def _blocks(max_steps: int | None) -> tuple[int, ...]:
