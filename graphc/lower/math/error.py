@@ -12,6 +12,7 @@ from graphc.lower.math.terms import (
     apply_to,
     bits_of,
     equal,
+    exact_sum,
     fma,
     format_of,
     maximum,
@@ -137,7 +138,7 @@ def log_ndtr(x: Term) -> Term:
     f, k = split_normal(inside)
     log, log_low = log_pair(k, f, inside_low * (f + 1.0) / inside)
     square, square_low = two_product(x, x * 0.5)
-    total, total_low = two_sum(-square, log)
+    total, total_low = exact_sum(-square, log)  # either may be the larger one
     low = total_low + (log_low - square_low)
     return select(below, select(square < np.inf, total + low, -np.inf), -abs(log + log_low))
 
