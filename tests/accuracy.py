@@ -131,6 +131,12 @@ def powers(dtype, count, rng):
     yield narrowed(rng.integers(-9, 10, count), dtype), narrowed(rng.integers(-60, 60, count), dtype)
 
 
+def shapes_and_points(dtype, count, rng):
+    """Yield arguments of the incomplete gamma functions near the middle of the distribution."""
+    a = 10 ** rng.uniform(-2, 2, count // 10)
+    yield narrowed(a, dtype), narrowed(a * np.exp(rng.normal(size=a.shape) / np.sqrt(a + 1)), dtype)
+
+
 def exact_power(x, y):
     logarithm = mp.log(abs(x)) * y
     if abs(logarithm) < 2000:
@@ -300,6 +306,8 @@ UNARY = {
 BINARY = {
     "pow": Binary(exact_power, powers, lambda x, y: x > 0 or (x < 0 and y == np.floor(y))),
     "hypot": Binary(mp.hypot, sizes_and_ratios),
+    "gammainc": Binary(lambda a, x: mp.gammainc(a, 0, x, regularized=True), shapes_and_points),
+    "gammaincc": Binary(lambda a, x: mp.gammainc(a, x, mp.inf, regularized=True), shapes_and_points),
     "atan2": Binary(mp.atan2, sizes_and_ratios, lambda y, x: y != 0),
 }
 """By name of the operation."""

@@ -20,6 +20,11 @@ ROUNDED_ONCE = PRIMITIVES | {"fmod", "nextafter"}
 FUNCTION_STEPS = 4
 """Floats between the result of any other function and the exact one, at most."""
 
+QUADRATURE_STEPS = 512
+"""The same for functions that are computed by quadrature in float64."""
+
+BY_QUADRATURE = ("gammainc", "gammaincc", "gamma_tail")
+
 SUM_ULPS = 4
 """Rounding errors of a sum, relative to the sum of magnitudes, at most."""
 
@@ -119,7 +124,8 @@ def _assert_function(node: Node, inputs: Sequence[Array], result: Array) -> None
     steps = steps_apart(result, expected)
     worst = np.unravel_index(int(np.argmax(steps)), steps.shape) if steps.size else ()
     at = [a[worst] if a.shape else a for a in inputs]
-    assert steps.size == 0 or steps[worst] <= FUNCTION_STEPS, (at, result[worst], expected[worst])
+    allowed = QUADRATURE_STEPS if node.op.name in BY_QUADRATURE and node.dtype == np.float64 else FUNCTION_STEPS
+    assert steps.size == 0 or steps[worst] <= allowed, (at, result[worst], expected[worst])
     zeros = (expected == 0) & (result == 0)
     assert (np.signbit(result) == np.signbit(expected))[zeros].all()
 

@@ -112,4 +112,41 @@ SHARED = [
     Case("special.log_softmax", f32((3, 4)), axis=1, reference=sp.log_softmax),
 ]
 
-CASES = [*NORMAL, *GAMMA, *INFORMATION, *LOGISTIC, *SHARED]
+
+def slope_in_a(a: Any, x: Any) -> Any:
+    """The derivative of gammainc in a, by differences of high order."""
+    a, x = np.asarray(a, np.float64), np.asarray(x, np.float64)
+    h = 0.01 * np.minimum(a, 1)
+    values = [sp.gammainc(a + k * h, x) for k in range(-4, 5)]
+    weights = (1 / 280, -4 / 105, 1 / 5, -4 / 5, 0, 4 / 5, -1 / 5, 4 / 105, -1 / 280)
+    return sum(w * v for w, v in zip(weights, values, strict=True)) / h
+
+
+def slope_of_sample(a: Any, x: Any) -> Any:
+    return -slope_in_a(a, x) / np.exp((a - 1) * np.log(x) - x - sp.gammaln(a))
+
+
+INCOMPLETE = [
+    *binary("special.gammainc", (0.3, 6), (0.3, 7), reference=typed(sp.gammainc), tolerance=1024),
+    *binary("special.gammaincc", (0.3, 6), (0.3, 7), reference=typed(sp.gammaincc), tolerance=1024),
+    Case("special.gammainc_der_a", f64((9,), 0.3, 5), f64((9,), 0.3, 6), reference=slope_in_a, tolerance=1e5),
+    Case("special.random_gamma_grad", f64((9,), 0.3, 5), f64((9,), 0.3, 6), reference=slope_of_sample, tolerance=1e6),
+    Case(
+        "special.gammainc",
+        given([0.0, 1.0, 1.0, 0.0, np.inf, 1e6, 1e10, -1.0]),
+        given([1.0, 0.0, np.inf, 0.0, 1.0, 1e6, 1.00001e10, 1.0]),
+        reference=sp.gammainc,
+        derivative=False,
+        tolerance=1e6,
+    ),
+    Case(
+        "special.gammaincc",
+        given([1e-3, 1e-8, 50.0, 2.0, 0.1]),
+        given([1e-3, 0.1, 300.0, 1e-5, 0.24]),
+        reference=sp.gammaincc,
+        derivative=False,
+        tolerance=1e4,
+    ),
+]
+
+CASES = [*INCOMPLETE, *NORMAL, *GAMMA, *INFORMATION, *LOGISTIC, *SHARED]

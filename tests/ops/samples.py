@@ -183,6 +183,8 @@ ELEMENTWISE = [
     *elementwise("ndtri", 1, FLOATS, (0.05, 0.95)),
     *elementwise("ndtr", 1, FLOATS),
     *elementwise("log_ndtr", 1, FLOATS, (-5, 3)),
+    *elementwise("gammainc", 2, FLOATS, (0.3, 5), (0.3, 6)),
+    *elementwise("gammaincc", 2, FLOATS, (0.3, 5), (0.3, 6)),
     *elementwise("sinc", 1, FLOATS, (-3, 3)),
     *elementwise("lgamma", 1, FLOATS, (0.2, 4)),
     *elementwise("digamma", 1, FLOATS, (0.2, 4)),
@@ -205,6 +207,9 @@ WITH_ATTRIBUTES = [
     Sample("hurwitz_zeta", (Spec((33,), "f32", 0.3, 12),), {"power": 3}),
     Sample("hurwitz_zeta", (Spec((3, 17), "f64", 0.3, 20),), {"power": 2}),
     Sample("hurwitz_zeta", (Spec((9,), "f64", 0.3, 2),), {"power": 13}),
+    Sample("gamma_tail", (Spec((33,), "f32", 0.3, 5, True), Spec((33,), "f32", 0.2, 6, True)), {"order": 0}),
+    Sample("gamma_tail", (Spec((33,), "f64", 4, 9, True), Spec((33,), "f64", 2, 12, True)), {"order": 1}),
+    Sample("gamma_tail", (Spec((), "f64", 0.3, 0.8, True), Spec((9,), "f64", 0.1, 0.9, True)), {"order": 2}),
 ]
 
 CHOICES = [

@@ -25,6 +25,7 @@ from graphc.lower.math.error import erfc, erfcx, hypot, log_ndtr, ndtr
 from graphc.lower.math.exponential import erf, exp, exp2, expm1, sigmoid, tanh
 from graphc.lower.math.gamma import digamma, hurwitz_zeta, lgamma, sinc, trigamma
 from graphc.lower.math.hyperbolic import acosh, asinh, atanh, cosh, sinh
+from graphc.lower.math.incomplete import gamma_tail, gammainc, gammaincc
 from graphc.lower.math.inverse import acos, asin, atan, atan2
 from graphc.lower.math.inverse_error import erfcinv, erfinv, ndtri
 from graphc.lower.math.logarithm import log, log1p, log2, log10, softplus
@@ -33,6 +34,7 @@ from graphc.lower.math.power import cbrt, nextafter, pow
 from graphc.lower.math.terms import DType, Term
 from graphc.lower.math.trigonometric import cos, sin, tan
 from graphc.ops.special.gamma import MOST_POWER
+from graphc.ops.special.incomplete import MOST_ORDER
 
 
 def _function(name: str, definition: Callable[..., Term], params: str, dtype: DType) -> Function:
@@ -40,7 +42,7 @@ def _function(name: str, definition: Callable[..., Term], params: str, dtype: DT
     return Function(name, variables, definition(*(Term(v) for v in variables)).expr)
 
 
-BINARY = ("pow", "hypot", "atan2", "nextafter")
+BINARY = ("pow", "hypot", "atan2", "nextafter", "gammainc", "gammaincc")
 """Functions of two variables."""
 
 _DEFINITIONS: dict[str, Callable[..., Term]] = {
@@ -50,17 +52,22 @@ _DEFINITIONS: dict[str, Callable[..., Term]] = {
     "sinh": sinh, "cosh": cosh, "asinh": asinh, "acosh": acosh, "atanh": atanh, "cbrt": cbrt, "nextafter": nextafter,
     "normal_quantile": normal_quantile,
     "lgamma": lgamma, "digamma": digamma, "trigamma": trigamma, "erfinv": erfinv, "erfcinv": erfcinv, "ndtri": ndtri,
-    "sinc": sinc, "ndtr": ndtr, "log_ndtr": log_ndtr,
+    "gammainc": gammainc, "gammaincc": gammaincc, "sinc": sinc, "ndtr": ndtr, "log_ndtr": log_ndtr,
 }  # fmt: skip
 
-NUMBERED = {"hurwitz_zeta": "power"}
+NUMBERED = {"hurwitz_zeta": "power", "gamma_tail": "order"}
 """Families of functions, and the attribute whose value is the last part of the name of each: hurwitz_zeta_2, ..."""
 
 _DEFINITIONS |= {f"hurwitz_zeta_{power}": partial(hurwitz_zeta, power=power) for power in range(2, MOST_POWER + 1)}
+_DEFINITIONS |= {f"gamma_tail_{order}": partial(gamma_tail, order=order) for order in range(MOST_ORDER + 1)}
 
 
 _OF_BITS = {name: (np.dtype(np.uint32), np.dtype(np.uint64)) for name in ("normal_quantile",)}
 """Functions of unsigned integers."""
+
+
+def _params(name: str) -> str:
+    return "xy" if name in BINARY or name.startswith("gamma_tail") else "x"
 
 
 class _Functions(Mapping[tuple[str, DType], Function]):
@@ -75,7 +82,7 @@ class _Functions(Mapping[tuple[str, DType], Function]):
         found = self._made[key]
         if found is None:
             name, dtype = key
-            found = self._made[key] = _function(name, _DEFINITIONS[name], "xy" if name in BINARY else "x", dtype)
+            found = self._made[key] = _function(name, _DEFINITIONS[name], _params(name), dtype)
         return found
 
     def __iter__(self) -> Iterator[tuple[str, DType]]:

@@ -22,7 +22,7 @@ from graphc.lower.math.terms import (
 )
 
 # (exp(r) - 1 - r) / r^2 on |r| <= ln(2)/2, relative error of exp(r) - 1: 2^-28.2 and 2^-61.6.
-_EXP = {
+EXP_REST = {
     FLOAT32: (0.5, 0.16666636, 0.04166651, 0.008341509, 0.0013930541, 0.00015047444),
     FLOAT64: (
         0.5, 0.16666666666666677, 0.041666666666666685, 0.008333333333321806, 0.0013888888888894495,
@@ -41,7 +41,7 @@ def reduce_exp(x: Term) -> tuple[Term, Term]:
 
 def exp_slope(r: Term) -> Term:
     """Return (exp(r) - 1) / r."""
-    return fma(r, polynomial(r, _EXP[r.dtype]), 1.0)
+    return fma(r, polynomial(r, EXP_REST[r.dtype]), 1.0)
 
 
 def _exp_moderate(x: Term) -> Term:
@@ -82,7 +82,7 @@ def expm1(x: Term) -> Term:
     half = power_of_two(k_bits - 1, x.dtype)
     offset = half - 0.5
     large = fma(half, r_high, offset)
-    small = fma(half, r_high, offset - large) + half * fma(factor * factor, polynomial(r, _EXP[x.dtype]), r_low)
+    small = fma(half, r_high, offset - large) + half * fma(factor * factor, polynomial(r, EXP_REST[x.dtype]), r_low)
     return select(tiny, x, (large + small) * 2.0)
 
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from graphc.ir.types import FLOAT32, FLOAT64
-from graphc.lower.math.logarithm import log_pair, split, split_normal
+from graphc.lower.math.logarithm import log1p, log_pair, split, split_normal
 from graphc.lower.math.terms import (
     LN_2,
     DType,
@@ -60,7 +60,7 @@ _NEAR_TWO = {
 
 # (lgamma(x) - (x - 1/2) log(x) + x - log(2 pi)/2) x as a polynomial in 1/x^2 for x >= 5/2, error 2^-32.6 and 2^-56.2
 # of lgamma(x).
-_STIRLING = {
+STIRLING = {
     FLOAT32: (
         0.08333333318250694, -0.002777730267917978, 0.0007911751677638835, -0.0005477085546540336,
         0.0004225167871385413,
@@ -210,7 +210,7 @@ def positive_lgamma(x: Term, precision: DType) -> tuple[Term, Term]:
     # Stirling's series, as (x - 1/2) (log(x) - 1) + ..., which does not overflow before lgamma does.
     inverse = 1.0 / x
     factor = squarable(inverse)
-    correction = inverse * polynomial(factor * factor, _STIRLING[precision])
+    correction = inverse * polynomial(factor * factor, STIRLING[precision])
     half_less = x - 0.5
     less_one, less_one_low = two_sum(log, as_term(-1.0, x))
     far, far_low = two_product(half_less, less_one)
@@ -219,6 +219,11 @@ def positive_lgamma(x: Term, precision: DType) -> tuple[Term, Term]:
     far_low = far_low + (sum_low + (correction + _SHIFT_LOW))
     is_far = x >= 2.5
     return select(is_far, far, near), select(is_far, far_low, near_low)
+
+
+def lgamma_of_one_plus(t: Term, precision: DType) -> Term:
+    """Return lgamma(1 + t) for 0 <= t <= 1/2."""
+    return fma(t, 1.0 - _EULER, t * t * polynomial(t, _NEAR_TWO[precision])) - log1p(t)
 
 
 def _reflected_lgamma(a: Term, high: Term, low: Term, precision: DType) -> Term:

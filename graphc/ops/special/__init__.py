@@ -1,5 +1,5 @@
 """Special functions as operations: what compositions of others would compute slowly or with few digits."""
 
-from graphc.ops.special import gamma, normal, sinc
+from graphc.ops.special import gamma, incomplete, normal, sinc
 
-__all__ = ["gamma", "normal", "sinc"]
+__all__ = ["gamma", "incomplete", "normal", "sinc"]

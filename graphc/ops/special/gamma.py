@@ -20,7 +20,7 @@ _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617
 _SHIFT = 20
 MOST_POWER = 171
 """The factor of polygamma is beyond float64 from here."""
-_PI = np.longdouble("3.14159265358979323846264338327950288")
+PI = np.longdouble("3.14159265358979323846264338327950288")
 _EULER = np.longdouble("0.577215664901532860606512090082402431")
 
 
@@ -50,7 +50,7 @@ def _zeta(power: int, x: Array) -> Array:
     return np.where(x == np.inf, 0, total + tail * last ** (1 - power))
 
 
-def _lgamma_near_two(t: Array) -> Array:
+def lgamma_near_two(t: Array) -> Array:
     """lgamma(2 + t) for |t| <= 1/2, by its power series."""
     total = np.zeros_like(t)
     for k in range(40, 1, -1):
@@ -59,7 +59,7 @@ def _lgamma_near_two(t: Array) -> Array:
     return value
 
 
-def _lgamma_of_positive(x: Array) -> Array:
+def lgamma_of_positive(x: Array) -> Array:
     product = np.ones_like(x)
     for k in range(_SHIFT):
         product *= np.where(x < _SHIFT, x + k, 1)
@@ -67,17 +67,17 @@ def _lgamma_of_positive(x: Array) -> Array:
     rest = np.zeros_like(x)
     for j, b in reversed(list(enumerate(_BERNOULLI, 1))):
         rest = rest / (last * last) + np.longdouble(b) / (2 * j * (2 * j - 1))
-    far = (last - 0.5) * (np.log(last) - 1) + (np.log(2 * _PI) - 1) / 2 + rest / last - np.log(product)
+    far = (last - 0.5) * (np.log(last) - 1) + (np.log(2 * PI) - 1) / 2 + rest / last - np.log(product)
     t = np.clip(x - np.where(x < 1.5, 1, 2), -0.5, 0.5)
-    near = _lgamma_near_two(t) - np.where(x < 1.5, np.log1p(t), 0)
+    near = lgamma_near_two(t) - np.where(x < 1.5, np.log1p(t), 0)
     return np.where(np.abs(x - 1.5) <= 1, near, far)
 
 
 def _lgamma(x: Array) -> Array:
     a = np.abs(x)
-    value = _lgamma_of_positive(np.minimum(a, np.finfo(np.float64).max))
+    value = lgamma_of_positive(np.minimum(a, np.finfo(np.float64).max))
     sine = np.abs(np.sin(_angle(a)))
-    reflected = np.where(sine == 0, np.inf, np.log(_PI / (a * sine)) - value)
+    reflected = np.where(sine == 0, np.inf, np.log(PI / (a * sine)) - value)
     return np.where((a == np.inf) | (x == 0), np.inf, np.where(x < 0, reflected, value))
 
 
@@ -94,7 +94,7 @@ def _digamma_of_positive(x: Array) -> Array:
 
 def _angle(x: Array) -> Array:
     """Return pi times the distance of x from the nearest integer."""
-    angle: Array = (x - np.rint(x)) * _PI
+    angle: Array = (x - np.rint(x)) * PI
     return angle
 
 
@@ -102,14 +102,14 @@ def _digamma(x: Array) -> Array:
     negative = x < 0
     value = _digamma_of_positive(np.where(negative, 1 - x, x))
     angle = _angle(x)
-    reflected = np.where(angle == 0, np.nan, value - _PI * np.cos(angle) / np.sin(angle))
+    reflected = np.where(angle == 0, np.nan, value - PI * np.cos(angle) / np.sin(angle))
     return np.where(negative, reflected, np.where(x == 0, -1 / x, value))
 
 
 def _trigamma(x: Array) -> Array:
     negative = x < 0
     value = _zeta(2, np.where(negative, 1 - x, x))
-    return np.where(negative, (_PI / np.sin(_angle(x))) ** 2 - value, value)
+    return np.where(negative, (PI / np.sin(_angle(x))) ** 2 - value, value)
 
 
 lgamma: Elementwise = elementwise(
