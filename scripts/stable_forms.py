@@ -61,7 +61,7 @@ def jax_runner() -> Runner:
     jax = importlib.import_module("jax")
     special = importlib.import_module("jax.scipy.special")
     jax.config.update("jax_enable_x64", True)
-    functions = Rows(jax.numpy, erf=special.erf, erfc=special.erfc, sigmoid=jax.nn.sigmoid)
+    functions = Rows(jax.numpy, erf=special.erf, erfc=special.erfc, ndtr=special.ndtr, sigmoid=jax.nn.sigmoid)
 
     def run(form: Form, inputs: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         def total(*args: Any) -> Any:
@@ -82,7 +82,7 @@ def torch_runner() -> Runner:
         return lambda x: f(x, dim=-1, keepdim=True)
 
     functions = Rows(
-        torch, erf=torch.erf, erfc=torch.erfc, sigmoid=torch.sigmoid,
+        torch, erf=torch.erf, erfc=torch.erfc, ndtr=torch.special.ndtr, sigmoid=torch.sigmoid,
         sum=along(torch.sum), mean=along(torch.mean), max=along(torch.amax),
     )  # fmt: skip
 

@@ -129,6 +129,11 @@ ELEMENTWISE = (
     Form("log((1+erf(-x))/2)", lambda m, x: m.log(0.5 * (1 + m.erf(-x))),
          lambda x: mp.log1p(-mp.erfc(-x) / 2) if x < 0 else log_erfc(x) - mp.ln2, lambda x: log_erfc_slope(x),
          TAIL, (4, 4)),
+    Form("log(ndtr(-x))", lambda m, x: m.log(m.ndtr(-x)),
+         lambda x: mp.log1p(-mp.erfc(-x / mp.sqrt(2)) / 2) if x < 0 else log_erfc(x / mp.sqrt(2)) - mp.ln2,
+         lambda x: log_erfc_slope(x / mp.sqrt(2)) / mp.sqrt(2), TAIL, (3, 60)),
+    Form("1-ndtr(x)", lambda m, x: 1 - m.ndtr(x), lambda x: mp.erfc(x / mp.sqrt(2)) / 2,
+         lambda x: -mp.npdf(x), [x for x in TAIL if abs(x) < 10], (2, 130)),
     Form("sqrt(x*x)", lambda m, x: m.sqrt(x * x), abs, mp.sign, [x for x in LINE if x]),
     Form("x/sqrt(x*x)", lambda m, x: x / m.sqrt(x * x), mp.sign, lambda x: mp.mpf(0), [x for x in LINE if x]),
     Form("sqrt(x*x+1)", lambda m, x: m.sqrt(x * x + 1), lambda x: mp.hypot(x, 1), lambda x: x / mp.hypot(x, 1), LINE),
@@ -296,7 +301,7 @@ def weighed(form: Form, value: Any, ones: Callable[[Any], Any]) -> Any:
     return value * ones(WEIGHTS) if form.is_row and value.shape[-1] == len(WEIGHTS) else value
 
 
-GRAPHC = Rows(gx, erf=gx.erf, erfc=gx.erfc, sigmoid=gx.sigmoid)
+GRAPHC = Rows(gx, erf=gx.erf, erfc=gx.erfc, ndtr=gx.special.ndtr, sigmoid=gx.sigmoid)
 
 
 def graph_of(form: Form, inputs: Sequence[np.ndarray]) -> tuple[list[gx.Tensor], list[gx.Tensor]]:

@@ -21,6 +21,7 @@ from graphc.ir.graph import Graph, Node, toposort
 from graphc.ir.rewrite import Index, Match, OnFire, apply_rules, call, into_bodies, variables
 from graphc.ops.compositions import is_one_side, log_add_exp, log_exp_minus_one, log_one_minus_exp
 from graphc.ops.elementwise import cast, erfc, exp, log1p, mul, sigmoid, softplus
+from graphc.ops.special.normal import ndtr
 from graphc.passes.canonicalize import RULES as CANONICAL
 from graphc.passes.rules.stable_slopes import SLOPES
 from graphc.passes.rules.stable_sums import CONSTANT_SHIFTS, SUMS
@@ -28,7 +29,7 @@ from graphc.passes.rules.stable_terms import negated, number, stable
 
 a, b, x, y = variables("a", "b", "x", "y")
 _exp, _expm1, _sigmoid, _tanh = call("exp", x), call("expm1", x), call("sigmoid", x), call("tanh", x)
-_erf, _erfc = call("erf", x), call("erfc", x)
+_erf, _erfc, _ndtr = call("erf", x), call("erfc", x), call("ndtr", x)
 
 
 def stabilize(graph: Graph, on_fire: OnFire | None = None) -> Graph:
@@ -87,6 +88,7 @@ LOGARITHMS = (
     ),
     *stable("log_exp_minus_one", call("log", _expm1), lambda m: log_exp_minus_one(m["x"]), _is_whole),
     *stable("log_add_exp", call("log", call("exp", a) + call("exp", b)), lambda m: log_add_exp(m["a"], m["b"])),
+    *stable("log_ndtr", call("log", _ndtr), call("log_ndtr", x)),
     *stable("log_one_plus", call("log", 1 + x), call("log1p", x)),
     *stable("log_one_minus", call("log", 1 - x), lambda m: log1p(negated(m["x"]))),
 )
@@ -103,6 +105,7 @@ COMPLEMENTS = (
     *stable("one_plus_erf", (1 + _erf, _erf - -1), lambda m: erfc(negated(m["x"]))),
     *stable("one_minus_erf", (1 - _erf, -_erf + 1), call("erfc", x)),
     *stable("erf_minus_one", (_erf - 1, _erf + -1), -call("erfc", x)),
+    *stable("one_minus_ndtr", (1 - _ndtr, -_ndtr + 1), lambda m: ndtr(negated(m["x"]))),
     *stable("one_minus_erfc", (1 - _erfc, -_erfc + 1), _erf),
     *stable("erfc_minus_one", (_erfc - 1, _erfc + -1), -_erf),
 )
@@ -121,7 +124,7 @@ FORMS = (*LOGARITHMS, *COMPLEMENTS, *ROOTS, *SUMS)
 RULES = (*FORMS, *SLOPES)
 
 _NAMES = frozenset(r.name for r in (*FORMS, *CONSTANT_SHIFTS))
-_SIGNS = frozenset(("log", "log1p", "exp", "sigmoid", "tanh", "erf", "erfc", "sqrt", "sum"))
+_SIGNS = frozenset(("log", "log1p", "exp", "sigmoid", "tanh", "erf", "erfc", "ndtr", "sqrt", "sum"))
 """Some op of a form is one of these."""
 _SEEN_FORMS = (*[r for r in CANONICAL if r.name not in ("stop_gradient", "contract_labels")], *CONSTANT_SHIFTS, *FORMS)
 """With views in one form, so that forms on reductions are seen."""

@@ -36,8 +36,8 @@ from tests.accuracy import (
     near_multiples_of_half_pi,
     worst,
 )
-from tests.native import TARGETS, run_natively
 from tests.agreement import BY_QUADRATURE, QUADRATURE_STEPS
+from tests.native import TARGETS, run_natively
 
 BOUNDS = {FLOAT32: 1.5, FLOAT64: 2.0}
 LOOSE = {"nn.gelu": 250.0}
