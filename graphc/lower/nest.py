@@ -37,6 +37,7 @@ from graphc.ir.loops import (
     Stmt,
     Store,
     Var,
+    apply,
     block,
     const,
 )
@@ -61,8 +62,8 @@ from graphc.lower.work import Launch, Operand
 ROW_BYTES = 16 << 10
 """Longest row kept on the stack between phases: it must stay in the first-level cache along with its operands."""
 
-SUM_CHUNK = 4096
-"""Elements folded into one partial sum; sums of partial sums keep rounding errors of long sums small."""
+SUM_CHUNK = 2048
+"""Elements folded into one partial sum; what adding these up rounds away is kept for the next (Kahan, 1965)."""
 
 
 def folds_columns(group: Group) -> bool:
@@ -92,6 +93,9 @@ rows and shuffles, about as many of each as they are apart."""
 
 MANY = 64
 """Extent from which an axis can be that other one."""
+
+LEAST_PART = 256
+"""Elements of a row up from which rows that are summed together have partial sums of their own."""
 
 LEAST_SIDE = 8
 """Elements of a block at least that is worth a loop of its own."""
@@ -253,7 +257,7 @@ class Nest:
                 code.append(self._store(node))
         if not phase.reductions and not phase.stored:
             return code
-        accumulators = {}
+        accumulators: dict[Node, Buffer] = {}
         for node in phase.reductions:
             assert isinstance(node.op, Reduction)
             acc = Buffer(f"{node.op.name}_{len(self.values)}", TensorType(node.dtype, ()), Space.REGISTER)
@@ -279,19 +283,32 @@ class Nest:
             positions.update(loop.positions(index))
             row = row * loop.extent + index
         body: list[Stmt] = []
+        parts = self._partial_sums(accumulators)
+        totals = {n: (accumulators[n], Buffer(f"{p.name}_lost", p.type, Space.REGISTER)) for n, p in parts.items()}
         for start, chunk_loops, extent, here in self._chunks(last, accumulators):
             var = Var("j")
             index = start + Index.axis(var, extent)
             found = {**positions, **last.positions(index)}
-            sweep = block(*self._sweep(phase, accumulators, found, row * last.extent + index))
+            folds = {n: parts.get(n, acc) for n, acc in accumulators.items()}
+            sweep = block(*self._sweep(phase, folds, found, row * last.extent + index))
             inner: Stmt = For(var, extent, sweep, self._inner_kind(last))
+            inner = block(*[_cleared(parts[n]) for n in parts], inner, *[_added(parts[n], *totals[n]) for n in parts])
             for chunk_var, count in chunk_loops:
                 inner = For(chunk_var, count, inner, SERIAL)
             body.append(inner if here is None else If(here, inner))
         nest = block(*body)
         for loop, var in reversed(list(zip(before, outer_vars, strict=True))):
             nest = For(var, loop.extent, nest, UNROLL if self.is_narrow else SERIAL)
-        return [nest]
+        return [*[_cleared(lost) for _, lost in totals.values()], nest]
+
+    def _partial_sums(self, accumulators: dict[Node, Buffer]) -> dict[Node, Buffer]:
+        """Return, for each sum of floats that is added up of many parts, a register for a part."""
+        *before, last = self.inner
+        is_long = last.extent >= 2 * SUM_CHUNK or (bool(before) and last.extent >= LEAST_PART)
+        if not is_long or self.is_cut:
+            return {}
+        sums = [(n, acc) for n, acc in accumulators.items() if n.op.name == "sum" and n.dtype.kind == "f"]
+        return {n: Buffer(f"{acc.name}_part", acc.type, Space.REGISTER) for n, acc in sums}
 
     def _chunks(
         self, loop: LoopAxis, accumulators: dict[Node, Buffer]
@@ -353,6 +370,26 @@ class Nest:
     def _store(self, node: Node) -> Stmt:
         position = place(self.group.axes[node], self.positions)
         return self.operands.store(node, position, self.values[node])
+
+
+def _cleared(register: Buffer) -> Stmt:
+    return block(Alloc(register), Store(register, (), const(0, register.type.dtype)))
+
+
+def _added(part: Buffer, total: Buffer, lost: Buffer) -> Stmt:
+    """Return total += part, where `lost` is what such additions have added too much, 0 where that is not finite."""
+    dtype = part.type.dtype
+    new, before, after = (Var(f"{part.name}_{what}", dtype) for what in ("new", "before", "after"))
+    excess = Var(f"{part.name}_excess", dtype)
+    finite = apply("eq", excess, excess)
+    return block(
+        Let(new, apply("sub", Load(part, ()), Load(lost, ()))),
+        Let(before, Load(total, ())),
+        Let(after, apply("add", before, new)),
+        Let(excess, apply("sub", apply("sub", after, before), new)),
+        Store(total, (), after),
+        Store(lost, (), apply("select", finite, excess, const(0, dtype))),
+    )
 
 
 def start_of(node: Node) -> object:

@@ -138,3 +138,32 @@ def test_mean_of_unknown_size_stays_float32():
     x = gx.placeholder(("n", 3), "float32")
     assert gx.mean(x).dtype == np.float32
     np.testing.assert_array_equal(run(gx.mean(x, axis=0), {x: np.ones((5, 3))}), np.ones(3, np.float32))
+
+
+LONG = 300_001
+
+
+@pytest.mark.parametrize("kind", ["uniform", "tenth", "big and small", "shifted"])
+def test_long_sums_lose_little(kind):
+    """Errors stay near that of rounding the result once; those of NumPy grow slowly, those of one sum fast."""
+    rng = np.random.default_rng(0)
+    values = {
+        "uniform": rng.random(LONG),
+        "tenth": np.full(LONG, 0.1),
+        "big and small": np.where(np.arange(LONG) % 2, rng.random(LONG), 1e6),
+        "shifted": 1e6 + rng.normal(size=LONG),
+    }[kind].astype(np.float32)
+    x = gx.placeholder((LONG,), "float32")
+    total, middle, spread = gx.compile([x], [gx.sum(x), gx.mean(x), gx.var(x)])(values)
+    exact = values.astype(np.float64)
+    np.testing.assert_allclose(total, exact.sum(), rtol=5e-7)
+    np.testing.assert_allclose(middle, exact.mean(), rtol=5e-7)
+    np.testing.assert_allclose(spread, exact.var(), rtol=2e-5 if kind == "shifted" else 1e-6, atol=1e-14)
+
+
+def test_long_sums_of_what_is_not_finite():
+    values = np.ones((3, LONG), np.float32)
+    values[0, 7], values[1, 5], values[1, -1], values[2, LONG // 2] = np.inf, np.inf, -np.inf, np.nan
+    x = gx.placeholder(values.shape, "float32")
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(gx.compile([x], gx.sum(x, axis=1))(values), [np.inf, np.nan, np.nan])
