@@ -17,7 +17,7 @@ from graphc.ir.graph import Node, literal
 from graphc.ir.types import FLOAT64, INT64, MOST_AXES, as_dtype
 from graphc.ops.elementwise import eq, ge, iota, le, where
 from graphc.ops.index import gather
-from graphc.ops.shape import broadcast, embed, reshape, slice_
+from graphc.ops.shape import FAR, broadcast, embed, reshape, slice_
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -48,8 +48,13 @@ def _rows_and_columns(shape: tuple[Size, ...], k: int) -> tuple[Node, Node]:
     """Return, for every element, the row + k and the column it lies in."""
     rank = len(shape)
     row, column = (iota(shape=shape, axis=a, dtype=INT64) for a in (rank - 2, rank - 1))
-    shift = count("diagonal", "k", k, -(2**62))
+    shift = _offset("diagonal", "k", k)
     return (row + shift if shift else row), column
+
+
+def _offset(name: str, what: str, value: Any) -> int:
+    """Return by how many places a diagonal is shifted; beyond every axis, all are the same."""
+    return count(name, what, max(-FAR, min(FAR, value)) if isinstance(value, int) else value, -FAR)
 
 
 def tril(x: ArrayLike, /, k: int = 0) -> Tensor:
@@ -119,7 +124,7 @@ def diagonal_of(name: str, node: Node, offset: Any, axis1: int, axis2: int) -> N
     row, column = axis_index(name, axis1, node.ndim), axis_index(name, axis2, node.ndim)
     if row == column:
         raise ArgumentError(f"{name}: axis1 and axis2 must be different, got {axis1} and {axis2}")
-    shift = count(name, "offset", offset, -(2**62))
+    shift = _offset(name, "offset", offset)
     node = moved(name, node, (row, column), (node.ndim - 2, node.ndim - 1))
     *batch, rows, columns = node.shape
     down, right = max(-shift, 0), max(shift, 0)

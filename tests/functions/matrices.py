@@ -7,6 +7,7 @@ from tests.functions.cases import Case, bools, f32, f64, i8, i32
 CASES = [
     Case("eye", 3),
     Case("eye", 3, 5, k=1, dtype="int8"),
+    Case("eye", 3, k=2**62 + 1),
     Case("identity", 3, dtype="float32"),
     Case("tri", 3, 4, -1),
     *(Case(n, f64((3, 4))) for n in ("tril", "triu")),
