@@ -6,6 +6,7 @@ from graphc.random.discrete import bernoulli, categorical, choice, permutation, 
 from graphc.random.gammas import beta, chisquare, dirichlet, gamma, loggamma, student_t
 from graphc.random.keys import bits, fold_in, key, philox4x32, split
 from graphc.random.streams import Stream
+from graphc.random.truncated import truncated_normal
 
 __all__ = [
     "Stream",
@@ -33,5 +34,6 @@ __all__ = [
     "randint",
     "split",
     "student_t",
+    "truncated_normal",
     "uniform",
 ]

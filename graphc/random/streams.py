@@ -12,7 +12,7 @@ from graphc.array.control.tracing import steps_around
 from graphc.array.handle import wrap
 from graphc.array.state import with_updates
 from graphc.errors import ArgumentError
-from graphc.random import continuous, counts, discrete, gammas
+from graphc.random import continuous, counts, discrete, gammas, truncated
 from graphc.random.keys import bits, fold_in, key
 from graphc.tensor import Variable, variable
 
@@ -75,6 +75,7 @@ class Stream:
     bits = _drawing(bits)
     uniform = _drawing(continuous.uniform)
     normal = _drawing(continuous.normal)
+    truncated_normal = _drawing(truncated.truncated_normal)
     exponential = _drawing(continuous.exponential)
     gumbel = _drawing(continuous.gumbel)
     laplace = _drawing(continuous.laplace)

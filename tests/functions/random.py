@@ -197,5 +197,6 @@ CASES = [
     case("gamma", KEY, f32((3,), 1, 5), shape=(2, 3), **REJECTED),
     case("beta", KEY, f64((3,), 1, 5), f64((2, 3), 1, 5), **REJECTED),
     case("dirichlet", KEY, f64((2, 3), 1, 5), **REJECTED),
+    case("truncated_normal", KEY, f64((3,), -3, 0), f64((2, 3), 0, 3), **REJECTED),
     case("poisson", KEY, f64((3,), 1, 50), **{**REJECTED, "reference": lambda key, lam: np.empty(lam.shape, int)}),
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.special as sp
 import scipy.stats as st
 
 import graphc as gx
@@ -227,6 +228,65 @@ def test_gradients_of_places_and_scales():
     check_gradients(lambda a, b: gx.random.uniform(KEY, (4, 3), minval=a, maxval=b), loc, loc + scale)
 
 
+@pytest.mark.parametrize("a", [0.05, 0.3, 1.0, 2.5, 30.0, 400.0])
+def test_gradients_of_gamma_numbers(a):
+    """They are those of the quantile at the place of the number, of first and second order and in both modes."""
+    given = gx.placeholder((200,), "float64", name="a")
+    x, logarithm = gx.random.gamma(KEY, given), gx.random.loggamma(KEY, given)
+    slope = gx.gradients(gx.sum(x), given)
+    second, of_log = gx.gradients(gx.sum(slope), given), gx.gradients(gx.sum(logarithm), given)
+    (forward,) = gx.pushforward([x], [given], [gx.ones((200,), "float64")])
+    found = gx.compile([given], [x, slope, second, of_log, forward])(np.full(200, a))
+    number = found[0]
+    below, above = sp.gammainc(a, number), sp.gammaincc(a, number)
+
+    def quantile(b):
+        return np.where(below < 0.5, sp.gammaincinv(b, below), sp.gammainccinv(b, above))
+
+    h = 1e-3 * a
+    far, near = quantile(a + 2 * h) - quantile(a - 2 * h), quantile(a + h) - quantile(a - h)
+    np.testing.assert_allclose(found[1], (8 * near - far) / (12 * h), rtol=2e-4 if a < 0.1 else 1e-7)
+    np.testing.assert_allclose(found[3] * number, found[1], rtol=1e-9)
+    np.testing.assert_allclose(found[4], found[1], rtol=1e-9)
+    bent = (quantile(a + h) - 2 * number + quantile(a - h)) / h**2
+    np.testing.assert_allclose(found[2], bent, rtol=1e-3, atol=1e-5 * np.abs(bent).max())
+
+
+def test_gradients_of_what_is_made_of_gamma_numbers():
+    mean = gx.grad(lambda a: gx.mean(gx.random.beta(KEY, a, 2.0, (COUNT,), "float64")))(3.0)
+    assert abs(mean - 2 / 5**2) < 2e-3
+    for draw in (gx.random.chisquare, gx.random.student_t, gx.random.dirichlet):
+        slope = gx.grad(lambda p, f=draw: gx.sum(f(KEY, p)[:2] ** 2))(np.array([0.7, 3.0, 9.0]))
+        assert np.isfinite(slope).all()
+        assert slope.any()
+
+
+BOUNDS = [(-2.0, 2.0), (0.5, 1.0), (-np.inf, -1.0), (3.0, np.inf), (7.9, 8.0), (-30.0, -20.0), (50.0, np.inf)]
+
+
+@pytest.mark.parametrize(("low", "high"), BOUNDS)
+def test_truncated_normal(low, high):
+    for dtype in ("float32", "float64"):
+        found = run(gx.random.truncated_normal(KEY, low, high, (5000,), dtype))
+        assert found.dtype == dtype
+        assert found.min() >= low
+        assert found.max() <= high
+        if abs(low) < 40 or dtype == "float64":
+            side = -1 if low > 0 else 1
+            ends = sorted((side * low, side * high))
+            logs = [sp.log_ndtr(v) for v in (ends[0], side * found.astype(np.float64), ends[1])]
+            place = (np.exp(logs[1] - logs[2]) - np.exp(logs[0] - logs[2])) / (1 - np.exp(logs[0] - logs[2]))
+            assert st.kstest(place, st.uniform.cdf).pvalue > UNLIKELY
+
+
+def test_gradients_of_truncated_normal_numbers():
+    low, high = np.array([-1.0, 0.5, 35.0]), np.array([1.0, 3.0, 45.0])
+    check_gradients(lambda a, b: gx.random.truncated_normal(KEY, a, b, (4, 3)), low, high)
+    open_end = gx.grad(lambda a: gx.sum(gx.random.truncated_normal(KEY, a, 1.0)))(np.array([-np.inf, 0.0]))
+    assert open_end[0] == 0
+    assert open_end[1] > 0
+
+
 def test_what_is_chosen_has_no_gradient():
     p = gx.placeholder((), "float64", name="p")
     for drawn in (gx.random.bernoulli(KEY, p, (3,)), gx.random.poisson(KEY, p, (3,))):
@@ -284,6 +344,7 @@ def run_sum(drawn, p):
             "choice: p must have one probability for each of 3",
         ),
         (lambda: gx.random.choice(KEY, 2, (2,), False, [1.0, 0.0]), ArgumentError, "where 1 have a probability"),
+        (lambda: gx.random.truncated_normal(KEY, 1.0, 0.0), ArgumentError, "lower must not be above upper"),
         (lambda: gx.random.gamma(KEY, -1.0), ArgumentError, "gamma: a must be at least 0, got -1"),
         (lambda: gx.random.dirichlet(KEY, 1.0), ShapeError, "dirichlet: alpha must have parameters in a last axis"),
         (lambda: gx.random.poisson(KEY, -1.0), ArgumentError, "poisson: lam must be at least 0, got -1"),
