@@ -292,8 +292,8 @@ def compiled_programs() -> Iterator[tuple[str, gx.Executable]]:
 
 
 def example_programs() -> Iterator[tuple[str, gx.Executable]]:
-    """Yield what the examples compile and call."""
-    for path in sorted((ROOT / "examples").glob("*.py")):
+    """Yield what the shortest examples compile and call."""
+    for path in [ROOT / "examples" / f"{name}.py" for name in ("digits", "first_graph", "linear_regression")]:
         made: list[gx.Executable] = []
         compile = gx.compile
 

@@ -141,7 +141,7 @@ class _Builder:
             self.choice, self.compare, self.cast, self.transpose, self.broadcast, self.broadcast, self.reshape,
             self.slice, self.embed, self.concat, self.constant, self.iota, self.reduction, self.reduction,
             self.reduction, self.contraction, self.contraction, self.softmax, self.check_index, self.size, self.scan,
-            self.gather, self.scatter, self.cumulative, self.ordering, self.cond, self.while_loop,
+            self.gather, self.scatter, self.cumulative, self.ordering, self.cond, self.while_loop, self.random_bits,
         ]  # fmt: skip
 
     # Choices.
@@ -416,6 +416,10 @@ class _Builder:
 
     def size(self) -> Node:
         return OPS["size"](value=self.one_of(self.sizes))
+
+    def random_bits(self) -> Node:
+        key = self.array((2,), DTYPES["u32"])
+        return OPS["random_bits"](key, shape=self.shape(), dtype=DTYPES[self.one_of(("u32", "u64"))])
 
     # Reductions, contractions, loops.
 
