@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from graphc.ir.graph import Graph, Node, placeholder
 from graphc.ir.text import to_text
 from graphc.ir.types import TensorType
 from graphc.proof.values import Values
+from tests import hostile
 from tests.graphs import feeds, random_graph
 from tests.random_graphs import Program, RandomChoices, random_program
 
@@ -33,7 +35,10 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=int(time.time()), help="of the first program; each next is one more"
     )
+    parser.add_argument("--hostile", action="store_true", help="call public functions with hostile arguments instead")
     options = parser.parse_args()
+    if options.hostile:
+        return attack(options.minutes, options.seed)
     end, seed, faults = time.monotonic() + 60 * options.minutes, options.seed, 0
     while time.monotonic() < end:
         for program in programs(seed):
@@ -43,6 +48,33 @@ def main() -> int:
             sys.stderr.write(f"\r{seed - options.seed} seeds, {faults} faults ")
     sys.stdout.write(f"{seed - options.seed} seeds from {options.seed}, {faults} faults\n")
     return 1 if faults else 0
+
+
+def attack(minutes: float, seed: int) -> int:
+    """Call every public function with hostile arguments, each in a process of its own, until the time is up."""
+    end, faults, rounds = time.monotonic() + 60 * minutes, 0, 0
+    while time.monotonic() < end:
+        for name in hostile.targets():
+            if time.monotonic() >= end:
+                break
+            faults += attacked(name, seed + rounds)
+        rounds += 1
+    sys.stdout.write(f"hostile arguments: {rounds} rounds from {seed}, {faults} faults\n")
+    return 1 if faults else 0
+
+
+def attacked(name: str, seed: int) -> int:
+    """Call one function in another process; print what went wrong, a crash or a hang included."""
+    command = [sys.executable, "-X", "faulthandler", "-m", "tests.hostile", name, str(seed)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        found, code = done.stdout + done.stderr * (done.returncode < 0), done.returncode
+    except subprocess.TimeoutExpired:
+        found, code = "no end within 300 s\n", 1
+    if code:
+        sys.stdout.write(f"gx.{name}, seed {seed}, exit code {code}:\n{found}")
+        sys.stdout.flush()
+    return int(code != 0)
 
 
 def programs(seed: int) -> Sequence[Program]:

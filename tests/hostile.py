@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import signal
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import graphc as gx
@@ -361,3 +363,25 @@ def _is_small(tensor: gx.Tensor) -> bool:
         if any(not isinstance(s, int) or s > ELEMENTS for s in sizes):
             return False
     return True
+
+
+def main(name: str, start: str) -> int:
+    """Call one function some hundred times; print every fault."""
+    faults: dict[str, str] = {}
+
+    @seed(int(start))
+    @settings(max_examples=300, deadline=None, database=None, phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    @given(calls(name))
+    def check(call: Call) -> None:
+        found = fault_of(call)
+        if found is not None:
+            faults.setdefault(found.split(":")[0], f"{call}: {found}")
+
+    check()
+    sys.stdout.write("".join([f"{fault}\n" for fault in faults.values()]))
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
