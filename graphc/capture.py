@@ -63,12 +63,30 @@ def capture(
 
 def bound(graph: Graph, sizes: Mapping[str, int]) -> Graph:
     """Return the graph with its unknown sizes known. Raises ShapeError where they contradict the graph."""
-    graph = bind_sizes(graph, sizes)
+    source = graph
+    try:
+        graph = bind_sizes(graph, sizes)
+    except ShapeError as error:
+        raise type(error)(f"{error.message}; {_measured(graph, sizes)}", error.location) from None
+    for node in graph.nodes:
+        if any(isinstance(s, int) and s < 0 for t in _tensor_types(node) for s in t.shape):
+            what = f"{node.op.name}: a size must not be negative, got {node.type}; {_measured(source, sizes)}"
+            raise ShapeError(what, node.location)
     for state, value in graph.updates:
         if value.tensor_type.is_static and state.type != value.type:
             with located_at(value.location):
                 raise ShapeError(f"compile: the update of {called(state)} must be {state.type}, got {value.type}")
     return graph
+
+
+def _measured(graph: Graph, sizes: Mapping[str, int]) -> str:
+    """Return what the unknown sizes are in a call, and which inputs say so."""
+    found: dict[str, str] = {}
+    for node in graph.inputs:
+        for axis, size in enumerate(node.shape):
+            if str(size) in sizes:
+                found.setdefault(str(size), f"{size} = {sizes[str(size)]} (input {node.attrs['name']}, axis {axis})")
+    return f"here {', '.join(found.values())}" if found else "sizes are those of this call"
 
 
 def called(node: Node) -> str:

@@ -341,8 +341,8 @@ def _spread(node: Node, shape: Shape, keep_scalar: bool) -> Node:
         return node
     first = len(shape) - len(own)
     kept = tuple(k for k, s in enumerate(own) if not (s == 1 and shape[first + k] != 1))
-    if first == 0 and len(kept) == len(own):
-        return node
+    if first == 0 and len(kept) == len(own) and keep_scalar:
+        return node  # what takes it requires equal sizes
     if len(kept) < len(own):
         node = reshape(node, shape=tuple(own[k] for k in kept))
     if keep_scalar and not kept:

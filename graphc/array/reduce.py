@@ -387,7 +387,7 @@ def _position(extreme: Reduction, name: str, x: Node, axis: int | None, keepdims
         hit = elementwise_ops.bitwise_or(hit, ne(node, node))
     places = iota(shape=node.shape, axis=place, dtype=INT64)
     first = ops.min(elementwise_ops.where(hit, places, literal(np.iinfo(np.int64).max, INT64)), axis=(place,))
-    if not keepdims:
+    if not flag(name, "keepdims", keepdims):
         return first
     return _with_kept(first, x, tuple(range(x.ndim)) if axis is None else (place,))
 

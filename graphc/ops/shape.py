@@ -42,7 +42,9 @@ def _reference_broadcast(x: Any, *, shape: tuple[int, ...], axes: tuple[int, ...
 
 def _vjp_broadcast(ct: Node, out: Node, x: Node) -> Node:
     repeated = tuple(a for a in range(out.ndim) if a not in out.attrs["axes"])
-    return reduce_sum(ct, axis=repeated) if repeated else ct
+    if repeated:
+        return reduce_sum(ct, axis=repeated)
+    return ct if ct.shape == x.shape else broadcast(ct, shape=x.shape, axes=tuple(range(x.ndim)))
 
 
 broadcast: View = View(
