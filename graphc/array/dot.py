@@ -6,7 +6,7 @@ import string
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from graphc.array.convert import ArrayLike, axis_index, axis_indices, count, differ, listed, promote, spread_to
+from graphc.array.convert import ArrayLike, axis_index, axis_indices, count, differ, listed, promote
 from graphc.array.handle import wrap
 from graphc.array.shape import concat, moved, part
 from graphc.errors import ArgumentError, DTypeError, ShapeError, shown

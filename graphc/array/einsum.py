@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, differ
+from graphc.array.convert import ArrayLike, differ, spread_to
 from graphc.array.dot import contraction, numbers, summed
 from graphc.array.handle import wrap
 from graphc.array.matrices import diagonal_of
@@ -132,7 +132,8 @@ def _diagonal(node: Node, labels: str) -> tuple[Node, str]:
         first = labels.index(labels[place])
         if differ(node.shape[first], node.shape[place]):
             raise ShapeError(f"einsum: the axes {shown(labels[place])} of {node.type} must have one size")
-        node = diagonal_of("einsum", node, 0, first, place)
+        square = tuple([node.shape[first] if k == place else s for k, s in enumerate(node.shape)])
+        node = diagonal_of("einsum", spread_to(node, square), 0, first, place)  # the call checks unknown sizes
         node = moved("einsum", node, node.ndim - 1, first)
         labels = labels[:place] + labels[place + 1 :]
     return node, labels
