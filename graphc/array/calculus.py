@@ -77,7 +77,7 @@ def gradient(f: ArrayLike, /, *spacing: ArrayLike, axis: int | Sequence[int] | N
     """
     node = as_float("gradient", f) if as_node("gradient", f).dtype.kind == "f" else as_node("gradient", f, FLOAT64)
     axes = axis_indices("gradient", axis, node.ndim)
-    if edge_order not in (1, 2):
+    if type(edge_order) is not int or edge_order not in (1, 2):
         raise ArgumentError(f"gradient: edge_order must be 1 or 2, got {shown(edge_order)}")
     if len(spacing) not in (0, 1, len(axes)):
         raise ArgumentError(f"gradient: spacing is nothing, one number or one for each of {len(axes)} axes")
