@@ -50,13 +50,13 @@ def capture(
     pairs = tuple(update_nodes("compile", v, value) for v, value in (updates or {}).items())
     graph = Graph(nodes, results, pairs, re.sub(r"\W", "_", name) if name else "graph")
     found = found_sizes(graph.nodes)
-    whole = Graph(nodes, (*results, *[f.count for f in found.values()]), pairs, graph.name)
+    whole = Graph(nodes, (*results, *[f.count for f in found.values()]), pairs, graph.name) if found else graph
     if givens:
         whole = _replaced(whole, givens)
     whole = _with_own_updates(whole)
     _require_listed(whole, found)
     outputs, counts = whole.outputs[: len(results)], whole.outputs[len(results) :]
-    graph = Graph(nodes, outputs, whole.updates, graph.name)
+    graph = Graph(nodes, outputs, whole.updates, graph.name) if found else whole
     new = {name: Found(count, f.most) for (name, f), count in zip(found.items(), counts, strict=True)}
     return Captured(graph, structure, frozenset(_symbols(whole) - found.keys()), new)
 

@@ -22,14 +22,14 @@ Array = np.ndarray[Any, Any]
 
 def integer_divisions(graph: Graph) -> list[Node]:
     """Return the divisions of integers by what depends on the data of a call."""
+    divisions = [n for n in graph.nodes if n.op in (floor_divide, remainder) and n.dtype.kind in "iu"]
+    if not divisions:
+        return []
     fed: set[Node] = set()
-    found = []
     for node in graph.nodes:
         if node.op in (placeholder, variable) or any(i in fed for i in node.inputs):
             fed.add(node)
-        if node.op in (floor_divide, remainder) and node.dtype.kind in "iu" and node.inputs[1] in fed:
-            found.append(node)
-    return found
+    return [n for n in divisions if n.inputs[1] in fed]
 
 
 def with_flag(graph: Graph, divisions: Sequence[Node]) -> Graph:

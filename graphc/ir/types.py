@@ -68,7 +68,10 @@ class TensorType:
 
     @property
     def is_static(self) -> bool:
-        return not any(isinstance(s, Dim) for s in self.shape)
+        for size in self.shape:  # asked of every node several times: no generator
+            if isinstance(size, Dim):
+                return False
+        return True
 
     @property
     def nbytes(self) -> int:
