@@ -10,11 +10,13 @@ from graphc.array.convert import ArrayLike, align, as_node, cast_to, operands, p
 from graphc.array.handle import wrap
 from graphc.errors import DTypeError
 from graphc.ir.graph import Elementwise, Node, literal
-from graphc.ir.types import BOOL
+from graphc.ir.types import BOOL, FLOAT64
 from graphc.ops import elementwise as ops
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
+
+INT8 = np.dtype("int8")
 
 
 def _comparison(op: Elementwise, name: str, x: ArrayLike, y: ArrayLike) -> Tensor:
@@ -22,13 +24,31 @@ def _comparison(op: Elementwise, name: str, x: ArrayLike, y: ArrayLike) -> Tenso
 
 
 def _comparable(name: str, x: Any, y: Any) -> tuple[Node, Node]:
-    """Return operands of one dtype; a Python int that the other's dtype cannot hold is compared as int64."""
+    """Return operands of one dtype and of the order of the given ones; integers compare exactly, as in NumPy."""
     try:
-        return pair(name, x, y)
+        a, b = pair(name, x, y)
     except DTypeError:
         if type(x) is not int and type(y) is not int:
             raise
-        return operands(name, *[np.asarray(v) if type(v) is int else v for v in (x, y)])  # type: ignore[return-value]
+        # What the other's dtype cannot hold lies beyond all of its numbers.
+        beyond = [np.float64(np.copysign(np.inf, v)) if type(v) is int else v for v in (x, y)]
+        return operands(name, *beyond)  # type: ignore[return-value]
+    if a.dtype != FLOAT64:
+        return a, b
+    given = as_node(name, x), as_node(name, y)
+    return _ordered(*align(name, given)) if all(n.dtype.kind in "iu" for n in given) else (a, b)
+
+
+def _ordered(a: Node, b: Node) -> tuple[Node, Node]:
+    """Return small numbers in the order of integers that no integer dtype has together: int64 and uint64."""
+    if a.dtype.kind == "u":
+        small, large = _ordered(b, a)
+        return large, small
+    zero, whole = literal(0, a.dtype), cast_to(a, b.dtype)
+    is_negative = ops.lt(a, zero)
+    is_less = ops.bitwise_or(is_negative, ops.lt(whole, b))
+    is_greater = ops.bitwise_and(ops.ge(a, zero), ops.gt(whole, b))
+    return cast_to(is_greater, INT8), cast_to(is_less, INT8)
 
 
 def less(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:

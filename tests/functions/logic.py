@@ -7,6 +7,8 @@ import numpy as np
 from tests.functions.cases import Case, Input, bools, f32, f64, given, i8, i16, i32, i64, u8, u32, u64
 
 COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
+SIGNED = given([-(2**63), -1, 0, 2**53, 2**53 + 1, 2**63 - 1, 5])
+UNSIGNED = given(np.array([2**63, 2**64 - 1, 0, 2**53 + 1, 2**53 + 1, 2**63 - 1, 6], np.uint64))
 SPECIAL = given([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 5e-324, -2.5], np.float64)
 BITS = ("bitwise_and", "bitwise_or", "bitwise_xor")
 
@@ -48,6 +50,8 @@ CHOICE: list[tuple[Input, object, object]] = [
 
 CASES = [
     *[case for name in COMPARISONS for case in mixed(name)],
+    *[Case(name, a, b) for name in COMPARISONS for a, b in ((SIGNED, UNSIGNED), (UNSIGNED, SIGNED), (i8(7), UNSIGNED),
+                                                            (SIGNED, 2**70), (-(2**63) - 1, SIGNED), (u8(7), 256))],
     *[case for name in ("logical_and", "logical_or", "logical_xor") for case in mixed(name)],
     *[Case(name, x) for name in ("isnan", "isinf", "isfinite", "signbit")
       for x in (SPECIAL, f32((3, 4)), f64(()), f32((0, 2)))],
