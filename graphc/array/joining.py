@@ -263,9 +263,9 @@ def resize(x: ArrayLike, /, new_shape: int | Dim | Sequence[int | Dim]) -> Tenso
     (2, 4)
     """
     flat, shape = ravel(x).node, shape_of("resize", new_shape)
-    total, own = dims.product(shape), flat.shape[0]
-    if own == 0:
-        return wrap(ops.embed(flat, shape=(total,), start=(0,), step=(1,), value=0)).reshape(shape)
+    total, own = dims.product(shape), dims.maximum(flat.shape[0], 1)
+    if own != flat.shape[0]:
+        flat = ops.embed(flat, shape=(own,), start=(0,), step=(1,), value=0)  # of nothing, zeros
     copies = dims.maximum(dims.ceildiv(total, own), 1)
     many = ops.reshape(ops.broadcast(flat, shape=(copies, own), axes=(1,)), shape=(copies * own,))
     cut = ops.slice_(many, start=(0,), shape=(total,), step=(1,))

@@ -51,6 +51,7 @@ CASES = [
     Case("resize", f64((2, 3)), (4, 4), **MOVED),
     Case("resize", f64((2, 3)), (2,), **MOVED),
     Case("resize", f64((2, 3)), 0, **MOVED),
+    Case("resize", f64((0, 3)), (2, 2), **MOVED),
     # Joining.
     Case("concat", [f64(("n2", 3)), f32((1, 3))], **MOVED),
     Case("concat", [f64(("n2", 3)), f64(("n2", 1)), i32(("n2", 2))], axis=-1, **MOVED),
