@@ -105,6 +105,10 @@ KINKS = {
     "variance of a constant": Kink(lambda t: lambda x: t.var(x), [2, 2], [0, 0], np.array([[0.5, -0.5], [-0.5, 0.5]])),
     "deviation of a constant": Kink(lambda t: lambda x: t.std(x), [2, 2], [0, 0], [0, 0], as_jax=False),  # jax: NaN
     # infinities
+    "logaddexp of -inf": Kink(lambda t: lambda x: t.logaddexp(x[0], x[1]), [-INF, -INF], [0.5, 0.5], [0, 0],
+                              as_jax=False),  # jax: NaN
+    "logaddexp2 of inf": Kink(lambda t: lambda x: t.logaddexp2(x[0], x[1]), [INF, INF], [0.5, 0.5], [0, 0],
+                              as_jax=False),  # jax: NaN
     "logsumexp with -inf": Kink(lambda t: lambda x: _of(t, "logsumexp")(x), [-INF, 1, 1], [0, 0.5, 0.5],
                                 _hessian(3, _11=0.25, _12=-0.25, _22=0.25)),
     "logsumexp of -inf": Kink(lambda t: lambda x: _of(t, "logsumexp")(x), [-INF, -INF], [0, 0], [0, 0],

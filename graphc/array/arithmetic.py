@@ -162,7 +162,7 @@ def heaviside(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
 
 
 def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
-    """Return log2(2**x1 + 2**x2) without overflow; infinities follow the limit.
+    """Return log2(2**x1 + 2**x2) without overflow; infinities follow the limit. Gradients are those of `logaddexp`.
 
     >>> gx.logaddexp2(gx.placeholder((3,), name="x"), 0.0).shape
     (3,)
@@ -171,8 +171,10 @@ def logaddexp2(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
     # Choosing the larger by `where`, not `maximum`, keeps derivatives of every order right at a tie.
     is_less = less(a, b)
     high, low = where(is_less, b, a), where(is_less, a, b)
-    distance = where(logical_and(equal(a, b), isinf(a)), 0.0, subtract(low, high))
-    return add(high, multiply(wrap(softplus(multiply(distance, math.log(2.0)).node)), 1 / math.log(2.0)))
+    both_infinite = logical_and(equal(a, b), isinf(a))
+    distance = where(both_infinite, 0.0, subtract(low, high))
+    found = add(high, multiply(wrap(softplus(multiply(distance, math.log(2.0)).node)), 1 / math.log(2.0)))
+    return where(both_infinite, add(multiply(a, 0.5), multiply(b, 0.5)), found)  # the gradient is 1/2 for each
 
 
 # Angles.
@@ -225,14 +227,14 @@ def gcd(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
 
 
 def lcm(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
-    """Return the least common multiple of integers, not negative, 0 where one is 0; it wraps.
+    """Return the least common multiple of integers, not negative unless it wraps; 0 where one is 0.
 
     >>> gx.lcm(gx.placeholder((3,), "int32"), 12).dtype
     dtype('int32')
     """
     a, b = _whole("lcm", x1, x2)
     divisor = gcd(a, b)
-    return abs(multiply(floor_divide(a, where(equal(divisor, 0), 1, divisor)), b))
+    return multiply(floor_divide(abs(a), where(equal(divisor, 0), 1, divisor)), abs(b))
 
 
 _PAIRS, _QUADS, _BYTES = 0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F

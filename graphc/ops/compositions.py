@@ -58,7 +58,8 @@ def log_add_exp(a: Node, b: Node) -> Node:
     is_less = lt(a, b)
     high, low = where(is_less, b, a), where(is_less, a, b)
     both_infinite = bitwise_and(eq(a, b), eq(abs(a), literal(np.inf, a.dtype)))
-    return high + softplus(where(both_infinite, literal(0, a.dtype), low - high))
+    found = high + softplus(where(both_infinite, literal(0, a.dtype), low - high))
+    return where(both_infinite, a * 0.5 + b * 0.5, found)  # at this tie too the gradient is 1/2 for each
 
 
 def log_one_minus_exp(x: Node) -> Node:

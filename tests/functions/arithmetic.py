@@ -67,6 +67,7 @@ CASES = [
     Case("degrees", f64((4,))),
     *whole("gcd"),
     *whole("lcm"),
+    Case("lcm", given(np.array([-128, 77, 64, -100], np.int8)), given(np.array([127, -50, -128, 96], np.int8))),
     *(Case("bitwise_count", s((11,), 0, 127)) for s in (i8, i16, i32, i64, u8, u16, u32, u64)),
     Case("bitwise_count", given([-1, -(2**63), 2**63 - 1, 0])),
     Case("bitwise_count", given(np.array([2**64 - 1, 5], np.uint64))),
