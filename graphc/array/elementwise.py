@@ -111,15 +111,29 @@ def multiply(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
 
 
 def divide(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
-    """Divide; integers are divided as float64.
+    """Divide; integers are divided as float64, and a Python int may be larger than those of their dtype.
 
-    >>> gx.divide(gx.placeholder((3,), "int32", name="n"), 2).dtype
+    >>> gx.divide(gx.placeholder((3,), "uint8", name="n"), 256).dtype
     dtype('float64')
     """
-    a, b = pair("divide", x1, x2)
+    a, b = _divisible("divide", x1, x2)
     if a.dtype.kind != "f":
         a, b = cast_to(a, np.dtype("float64")), cast_to(b, np.dtype("float64"))
     return wrap(ops.div(a, b))
+
+
+def _divisible(name: str, x: ArrayLike, y: ArrayLike) -> tuple[Node, Node]:
+    """Return operands of one dtype; a Python int that integers beside it cannot hold is the float64 it becomes."""
+    try:
+        return pair(name, x, y)
+    except DTypeError:
+        if type(x) is not int and type(y) is not int:
+            raise
+    try:
+        x, y = [float(v) if type(v) is int else v for v in (x, y)]
+    except OverflowError as error:
+        raise DTypeError(f"{name}: {error}") from None
+    return pair(name, x, y)
 
 
 def pow(x1: ArrayLike, x2: ArrayLike, /) -> Tensor:
@@ -238,17 +252,19 @@ def sign(x: ArrayLike, /) -> Tensor:
 
 
 def square(x: ArrayLike, /) -> Tensor:
-    """Return x * x.
+    """Return x * x; bools become int8.
 
     >>> gx.square(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = mul(x, x)>
     """
     node = as_node("square", x)
-    return wrap(node if node.dtype.kind == "b" else node * node)
+    if node.dtype.kind == "b":
+        node = cast_to(node, INT8)
+    return wrap(node * node)
 
 
 def reciprocal(x: ArrayLike, /) -> Tensor:
-    """Return 1 / x as a float.
+    """Return 1 / x as a float, of integers too (NumPy's rounds those to an integer, mostly 0).
 
     >>> gx.reciprocal(gx.placeholder((3,), name="x"))
     <Tensor f32[3] = div(1.0, x)>
@@ -381,6 +397,15 @@ def _rounded_integers(node: Node, unit: int) -> Node:
     odd = ops.eq(ops.bitwise_and(multiple, one), one)
     up = ops.bitwise_or(ops.gt(rest, whole - rest), ops.bitwise_and(ops.eq(rest, whole - rest), odd))
     return ops.where(up, multiple + one, multiple) * whole
+
+
+def rint(x: ArrayLike, /) -> Tensor:
+    """Round to the nearest integer, halves to even, as a float. The gradient is zero.
+
+    >>> gx.rint(gx.placeholder((3,), "int32")).dtype
+    dtype('float64')
+    """
+    return _floating(ops.rint, "rint", x)
 
 
 # Roots, exponentials and logarithms.
@@ -676,7 +701,7 @@ true_divide = divide
 power = pow
 mod = remainder
 absolute = abs
-around = rint = round
+around = round
 arcsin, arccos, arctan, arctan2 = asin, acos, atan, atan2
 arcsinh, arccosh, arctanh = asinh, acosh, atanh
 expit = sigmoid
