@@ -1,5 +1,7 @@
 """graphc: a compiler for static tensor graphs. The public names, and nothing else."""
 
+from typing import NoReturn
+
 from graphc import (
     cache,
     nn,
@@ -495,6 +497,14 @@ from graphc.transforms import (
     vjp,
     vmap,
 )
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Tell what a later version will have."""
+    if name in ("linalg", "fft", "float16", "bfloat16", "complex64", "complex128"):
+        raise AttributeError(f"gx.{name} comes in a later version")
+    raise AttributeError(f"module 'graphc' has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 __array_api_version__ = "2024.12"

@@ -253,8 +253,9 @@ class Tensor(Methods):
         return bool(self._number("bool", "use gx.where to choose elements, gx.cond to branch; & | ~ combine them"))
 
     def __int__(self) -> int:
+        value = self._number("int", "use astype to convert it, gx.compile to run it")
         try:
-            return int(self._number("int", "use astype to convert it, gx.compile to run it"))
+            return int(value)
         except (ValueError, OverflowError) as error:
             raise ArgumentError(f"int: {error}") from None
 
@@ -369,9 +370,9 @@ def _called(numpy_name: str, numpy_function: Any, name: str, args: Any, kwargs: 
     """Call our function in NumPy's place; arguments that it has not (out, where, order, ...) are refused."""
     function = _named(getattr(numpy_function, "__module__", None) or "numpy", name)
     if function is None:
-        raise ArgumentError(
-            f"{numpy_name}: there is no such function on a Tensor; if its value is known, use np.asarray on it first"
-        )
+        is_later = numpy_name.startswith(("np.linalg.", "np.fft."))
+        reason = "comes in a later version of graphc" if is_later else "there is no such function on a Tensor"
+        raise ArgumentError(f"{numpy_name}: {reason}; if its value is known, use np.asarray on it first")
     options = {k: v for k, v in kwargs.items() if not (k == "out" and v is None)}
     try:
         return function(*args, **options)

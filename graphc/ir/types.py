@@ -43,7 +43,9 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     try:
         result: np.dtype[Any] = np.dtype(dtype).newbyteorder("=")
     except Exception:  # noqa: BLE001 - of a foreign object anything may come
-        raise DTypeError(f"dtype: {shown(dtype)} is not a dtype; use a name such as 'float32'") from None
+        is_later = isinstance(dtype, str) and dtype == "bfloat16"
+        reason = "comes in a later version" if is_later else "is not a dtype; use a name such as 'float32'"
+        raise DTypeError(f"dtype: {shown(dtype)} {reason}") from None
     if result not in DTYPE_NAMES:
         later = result.kind == "c" or result == np.float16 or result.name == "bfloat16"
         reason = "comes in a later version" if later else "is not a tensor dtype"
