@@ -66,7 +66,9 @@ def test_nothing_is_found_in_random_programs(seed: int) -> None:
     after = {v: v.value for v in state.values()}
     for v, value in first.items():
         v.assign(value)
-    for a, b in zip(found, plain(*program.inputs), strict=True):
+    with np.errstate(divide="ignore"):  # of integers too
+        expected = plain(*program.inputs)
+    for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, b)
     for v, value in after.items():
         np.testing.assert_array_equal(v.value, value)

@@ -70,7 +70,7 @@ class TensorType:
 
     @property
     def is_static(self) -> bool:
-        for size in self.shape:  # asked of every node several times: no generator
+        for size in self.shape:  # noqa: SIM110  asked of every node several times: no generator
             if isinstance(size, Dim):
                 return False
         return True
