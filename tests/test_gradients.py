@@ -132,6 +132,23 @@ NOT_TAKEN = {
     "in a branch": (lambda x: gx.where(x > 0, gx.cond(gx.sum(x) > 0, gx.sqrt, gx.log, x), 0), [0, 0, 0.25]),
     "in a checkpoint": (lambda x: gx.where(x > 0, gx.checkpoint(gx.sqrt)(gx.sqrt(x)), 0), [0, 0, 0.25 * 4**-0.75]),
     "in checkpoints": (lambda x: gx.where(x > 0, gx.checkpoint(gx.checkpoint(gx.log))(x), 0), [0, 0, 0.25]),
+    "carried": (lambda x: gx.where(x > 0, gx.fori_loop(0, 2, lambda i, c: gx.sqrt(c), x), 0), [0, 0, 0.25 * 4**-0.75]),
+    "carried to what is stacked": (
+        lambda x: gx.where(x > 0, gx.scan(lambda c, _: (gx.sqrt(c), c), gx.sqrt(x), length=2)[1], 0),
+        [0, 0, 0.25 + 0.25 * 4**-0.75],
+    ),
+    "carried while": (
+        lambda x: gx.where(x > 0, gx.while_loop(lambda c: c[0] < 1, lambda c: (c[0] + 1, gx.sqrt(c[1])), (0, x))[1], 0),
+        [0, 0, 0.25],
+    ),
+    "read in every step": (
+        lambda x: gx.where(x > 0, (lambda s: gx.fori_loop(0, 3, lambda i, c: c + s, x))(gx.sqrt(x)), 0),
+        [0, 0, 1.75],
+    ),
+    "exchanged by steps": (
+        lambda x: gx.where(x > 0, gx.fori_loop(0, 3, lambda i, c: (c[1], gx.sqrt(c[0])), (x, x))[0], 0),
+        [0, 0, 0.25],
+    ),
     "norm": (lambda x: gx.where(gx.sum(x) > 100, gx.sqrt(gx.sum(x * 0)), 1) * x, [1, 1, 1]),
 }
 

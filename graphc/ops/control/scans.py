@@ -7,7 +7,7 @@ such scans, of a while_loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ import numpy as np
 from graphc.errors import DTypeError, ShapeError, StepsError
 from graphc.ir.dims import Size
 from graphc.ir.graph import Graph, Node, Region, items, substitute
-from graphc.ir.types import INT64, Shape, TensorType, TupleType
+from graphc.ir.types import BOOL, INT64, Shape, TensorType, TupleType
 from graphc.ops.control.parts import Parts, Pullback, may_equal, parameter, require_count, require_same, zeros
+from graphc.ops.elementwise import bitwise_or
 from graphc.ops.shape import broadcast
 
 
@@ -103,8 +104,9 @@ def _vjp_scan(
         None if m is None else parameter(f"m{k}", m.tensor_type.with_shape(m.shape[1:])) for k, m in enumerate(given)
     ]
     needed = [k for k in range(len(primal)) if k < carries or wanted[k]]
-    pulled = pullback(results, [primal[k] for k in needed], ct_results, [*[None] * carries, *mask_ys])
-    found, passed = (dict(zip(needed, p, strict=True)) for p in pulled)
+    end_masks = _masks_at_end(cotangents, masks, results[:carries])
+    mask_carry = [None if m is None else parameter(f"mc{k}", m.tensor_type) for k, m in enumerate(end_masks)]
+    found, passed, new_masks = _settled(pullback, results, primal, needed, ct_results, mask_carry, mask_ys)
     grads = [found.get(k) for k in range(len(primal))]
 
     ct_new = [g if g is not None else zeros(p.tensor_type) for g, p in zip(grads, primal[:carries], strict=False)]
@@ -116,8 +118,8 @@ def _vjp_scan(
     sums = [(k, g) for k, g in enumerate(grads[carries + slices :]) if g is not None]
     totals = [parameter(f"sum{k}", constants[k].tensor_type) for k, _ in sums]
     reverse_body = Graph(
-        (*ct_carry, *totals, *primal[:carries], *primal[carries : carries + slices], *ct_ys,
-         *[m for m in mask_ys if m is not None], *primal[carries + slices :]),
+        (*ct_carry, *totals, *primal[: carries + slices], *ct_ys, *_there(mask_ys), *_there(mask_carry),
+         *primal[carries + slices :]),
         (*ct_new, *[total + g for total, (_, g) in zip(totals, sums, strict=True)],
          *[g for g in x_grads if g is not None]),
         name=f"{body.name}_vjp",
@@ -127,28 +129,96 @@ def _vjp_scan(
         for c, t in zip(cotangents[:carries], [p.tensor_type for p in primal], strict=False)
     ]
     start += [zeros(t.tensor_type) for t in totals]
-    steps = [
-        *records,
-        *xs,
-        *[c for c in (*cotangents[carries : len(results)], *given) if c is not None],
-    ]
-    back = items(scan(reverse_body, start, steps, constants, length, not out.attrs["reverse"], count))
+    # Masks depend on no cotangent, so they come from a loop that reads none.
+    held = [k for k, m in enumerate(new_masks) if m is not None]
+    of_constants = list(_constant_masks(constants, grads, passed, carries + slices))
+    so_far = [parameter(f"mk{k}", m.tensor_type) for k, m in of_constants]
+    mask_body = Graph(
+        (*_there(mask_carry), *so_far, *primal[: carries + slices], *_there(mask_ys), *primal[carries + slices :]),
+        (*_there(new_masks), *[bitwise_or(a, m) for a, (_, m) in zip(so_far, of_constants, strict=True)],
+         *_there(x_masks)),
+        name=f"{body.name}_masks",
+    )  # fmt: skip
+    first = [*_there([end_masks[k] for k in held]), *[zeros(a.tensor_type) for a in so_far]]
+    of_steps = [*records, *xs, *_there(given)]
+    backwards = not out.attrs["reverse"]
+    found_masks = (
+        items(scan(mask_body, first, of_steps, constants, length, backwards, count)) if mask_body.outputs else ()
+    )
+    held_masks = found_masks[-len(first) :][: len(held)] if first else ()
+
+    steps = [*records, *xs, *_there(cotangents[carries : len(results)]), *_there(given), *held_masks]
+    back = items(scan(reverse_body, start, steps, constants, length, backwards, count))
 
     ct_consts: list[Node | None] = [None] * len(constants)
     for (k, _), total in zip(sums, back[carries:], strict=False):
         ct_consts[k] = total
     stacked = iter(back[carries + len(sums) :])
     ct_xs = [next(stacked) if g is not None else None for g in x_grads]
-    # Masks depend on no cotangent, so they come from a loop that reads none.
-    made = [m for m in x_masks if m is not None]
-    mask_body = Graph(
-        (*primal[: carries + slices], *[m for m in mask_ys if m is not None], *primal[carries + slices :]), tuple(made)
-    )
-    of_steps = [*records, *xs, *[m for m in given if m is not None]]
-    found_masks = iter(items(scan(mask_body, (), of_steps, constants, length, False, count)) if made else ())
-    masks_xs = [None if m is None else next(found_masks) for m in x_masks]
     parts = [*back[:carries], *ct_xs, *ct_consts, *([] if count is None else [None])]
-    return parts, [*[None] * carries, *masks_xs, *[None] * (len(parts) - carries - slices)]
+
+    masks_in: list[Node | None] = [None] * len(parts)
+    for k, m in zip([*held, *[carries + slices + k for k, _ in of_constants]], found_masks, strict=False):
+        masks_in[k] = m
+    for k, m in zip([k for k, m in enumerate(x_masks) if m is not None], found_masks[len(first) :], strict=False):
+        masks_in[carries + k] = m
+    return parts, masks_in
+
+
+def _there(nodes: Parts) -> list[Node]:
+    return [n for n in nodes if n is not None]
+
+
+def _masks_at_end(cotangents: Parts, masks: Parts, finals: Sequence[Node]) -> list[Node | None]:
+    """Return where the cotangents of the last carries may be other than zero: none where nothing came with a mask."""
+    if all(m is None for m in masks):
+        return [None] * len(finals)
+    ends: list[Node | None] = []
+    for cotangent, mask, final in zip(cotangents, masks, finals, strict=False):
+        flags = final.tensor_type.with_dtype(BOOL)
+        is_float = final.dtype.kind == "f"
+        ends.append((zeros(flags) if cotangent is None else _whole(mask, final.shape)) if is_float else None)
+    return ends
+
+
+def _settled(
+    pullback: Pullback,
+    results: Sequence[Node],
+    primal: Sequence[Node],
+    needed: Sequence[int],
+    ct_results: Parts,
+    mask_carry: list[Node | None],
+    mask_ys: Parts,
+) -> tuple[dict[int, Node | None], dict[int, Node | None], list[Node | None]]:
+    """Return the cotangents of what a step takes, their masks, and the masks that it hands to the step before.
+
+    Where a step lets a carry's cotangent pass everywhere, steps before may not count on a mask: mask_carry loses it.
+    """
+    while True:
+        pulled = pullback(results, [primal[k] for k in needed], ct_results, [*mask_carry, *mask_ys])
+        found, passed = (dict(zip(needed, p, strict=True)) for p in pulled)
+        news = [
+            None if m is None else _mask_before(found[k], passed[k], primal[k].tensor_type)
+            for k, m in enumerate(mask_carry)
+        ]
+        if all(m is None or new is not None for m, new in zip(mask_carry, news, strict=True)):
+            return found, passed, news
+        mask_carry[:] = [None if new is None else m for m, new in zip(mask_carry, news, strict=True)]
+
+
+def _mask_before(cotangent: Node | None, mask: Node | None, type: TensorType) -> Node | None:
+    """Return the mask that a step hands to the step before it."""
+    return zeros(type.with_dtype(BOOL)) if cotangent is None else _whole(mask, type.shape)
+
+
+def _constant_masks(
+    constants: Sequence[Node], grads: Parts, passed: Mapping[int, Node | None], first: int
+) -> Iterator[tuple[int, Node]]:
+    """Give the masks that a step leaves on the cotangents of constants, which all steps add to."""
+    for k, constant in enumerate(constants):
+        mask = _whole(passed.get(first + k), constant.shape)
+        if grads[first + k] is not None and mask is not None:
+            yield k, mask
 
 
 def _whole(mask: Node | None, shape: Shape) -> Node | None:

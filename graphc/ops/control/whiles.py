@@ -78,13 +78,21 @@ def _vjp_while(
     finals = _repeated(attrs["body"], primal[:carries], primal[carries:], count, _blocks(max_steps))
     seeds = [None if c is None else parameter(f"d{k}", c.tensor_type) for k, c in enumerate(cotangents[:carries])]
     places = [k for k, asked in enumerate(wanted) if asked]
-    found = dict(zip(places, pullback(finals, [primal[k] for k in places], seeds, [None] * carries)[0], strict=True))
-    given = [(s, c) for s, c in zip(seeds, cotangents, strict=False) if s is not None and c is not None]
-    outputs = tuple([g for g in found.values() if g is not None])
-    closed = Graph((*primal, count, *[s for s, _ in given]), outputs)
-    values = iter(substitute(closed, [*inputs, steps, *[c for _, c in given]]))
-    parts = [next(values) if found.get(k) is not None else None for k in range(len(inputs))]
-    return parts, [None] * len(inputs)
+    inside = [None if m is None else parameter(f"m{k}", m.tensor_type) for k, m in enumerate(masks[:carries])]
+    pulled = pullback(finals, [primal[k] for k in places], seeds, inside)
+    given = [
+        (p, n) for p, n in zip((*seeds, *inside), (*cotangents[:carries], *masks[:carries]), strict=True)
+        if p is not None and n is not None
+    ]  # fmt: skip
+    closed = Graph(
+        (*primal, count, *[p for p, _ in given]), tuple([n for part in pulled for n in part if n is not None])
+    )
+    values = iter(substitute(closed, [*inputs, steps, *[n for _, n in given]]))
+    parts, passed = (
+        [next(values) if found.get(k) is not None else None for k in range(len(inputs))]
+        for found in [dict(zip(places, part, strict=True)) for part in pulled]
+    )
+    return parts, passed
 
 
 def _blocks(max_steps: int | None) -> tuple[int, ...]:
