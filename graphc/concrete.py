@@ -17,12 +17,14 @@ import numpy as np
 from graphc.array.convert import asarray
 from graphc.array.values import evaluates, values_of
 from graphc.compiler import compile
+from graphc.eager import apply_op
 from graphc.eager import evaluate as evaluate_eagerly
 from graphc.errors import GraphcError, SymbolicValueError
 from graphc.ir.found import sizes_of
-from graphc.ir.graph import Graph, Node, constant, known_value, placeholder, toposort, variable
+from graphc.ir.graph import Gather, Graph, Node, View, constant, known_value, placeholder, toposort, variable
 from graphc.ir.intern import attr_key
 from graphc.nest import flatten
+from graphc.ops.shape import concat
 from graphc.ops.state import with_update
 from graphc.runtime.executable import Executable
 from graphc.runtime.state import Cell, holding, share_lock
@@ -33,6 +35,9 @@ Array = np.ndarray[Any, Any]
 
 MAX_KEPT = 512
 """Codes kept; beyond it the one that was used longest ago goes."""
+
+MOST_MOVED = 2**16
+"""Elements up to which those of data are moved at once: far less time than code takes to make."""
 
 _codes: OrderedDict[Hashable, Executable] = OrderedDict()
 _values: WeakKeyDictionary[Node, Array] = WeakKeyDictionary()
@@ -74,16 +79,7 @@ def _evaluate(nodes: Sequence[Node]) -> list[Array]:
             f"the value of variable {state.attrs['name']} changes between calls of the function that is being traced; "
             "use gx.cond and gx.where to decide by it"
         )
-    arrays = _arrays(written.data)
-    executable = _code(written)
-    try:
-        results = executable(*arrays)
-    except GraphcError:
-        # The code may have been made for other lines of the user's program: the reference names the right ones.
-        graph = written.graph()
-        evaluate_eagerly(graph, arrays, {v: v.attrs["state"].read() for v in graph.variables})
-        raise
-    results = [np.asarray(r) for r in results]
+    results = _computed(written)
     if state is None:
         for node, result in zip(nodes, results, strict=True):
             result.flags.writeable = False
@@ -91,32 +87,51 @@ def _evaluate(nodes: Sequence[Node]) -> list[Array]:
     return results
 
 
+def _computed(written: _Written) -> list[Array]:
+    """Return the values of the results."""
+    values = _leaf_values(written.leaves)
+    for node in written.moved:
+        values[node] = apply_op(node, [values[i] for i in node.inputs])
+    if not written.inner:
+        return [np.array(values[r], copy=True) for r in written.results]
+    arrays = [values[n] for n in written.data]
+    try:
+        return [np.asarray(r) for r in _code(written)(*arrays)]
+    except GraphcError:
+        # The code may have been made for other lines of the user's program: the reference names the right ones.
+        graph = written.graph()
+        evaluate_eagerly(graph, arrays, {v: v.attrs["state"].read() for v in graph.variables})
+        raise
+
+
 class _Written:
     """A graph of concrete nodes from its data on: what is computed, without what it is computed from.
 
-    `leaves` are where it begins; those that are `data` get their values put in. `key` is equal for graphs that are
-    written alike. A graph that updates variables, or has sizes that they tell, is about these
-    and no others, so they are no data.
+    `leaves` are where it begins, and `moved` what is a little of them in another place: x[k], whose k is no reason for
+    other code. Those of both that results or `inner` nodes, the computation, read are `data`, which get their values
+    put in. `key` is equal for graphs that are written alike. A graph that updates variables, or has sizes that they tell, is
+    about these and no others, so they are no data.
     """
 
     def __init__(self, results: Sequence[Node]) -> None:
         self.results = tuple(results)
-        self.leaves: list[Node] = []
-        self.inner: list[Node] = []
         order = toposort(results, lambda n: () if _is_leaf(n) else n.inputs)
         is_fixed = any(n.op is with_update or next(sizes_of(n), None) is not None for n in order)
-        position = {node: k for k, node in enumerate(order)}
-        rows: list[Hashable] = []
+        self.leaves = [n for n in order if _is_leaf(n)]
+        given = {n for n in self.leaves if not (is_fixed and n.op is variable)}
+        self.moved: list[Node] = []
         for node in order:
-            if _is_leaf(node):
-                self.leaves.append(node)
-                rows.append(node if is_fixed and node.op is variable else node.type)
-                continue
-            self.inner.append(node)
-            attrs = tuple([(k, attr_key(node.attrs[k])) for k in sorted(node.attrs)])
-            rows.append((node.op, tuple([position[i] for i in node.inputs]), attrs, node.type))
-        self.data = [n for n in self.leaves if not (is_fixed and n.op is variable)]
-        self.key = (tuple(rows), tuple([position[r] for r in results]))
+            if _only_moves(node) and all(i in given for i in node.inputs):
+                self.moved.append(node)
+                given.add(node)
+        self.inner = [n for n in order if n not in given and not _is_leaf(n)]
+        read = dict.fromkeys([*[i for n in self.inner for i in n.inputs], *results])
+        self.data = [n for n in read if n in given]
+        fixed = [n for n in read if n not in given and _is_leaf(n)]
+        position = {node: k for k, node in enumerate([*self.data, *fixed, *self.inner])}
+        rows = [(n.op, tuple([position[i] for i in n.inputs]), _attrs_key(n), n.type) for n in self.inner]
+        types = tuple([n.type for n in self.data])
+        self.key = (types, tuple(fixed), tuple(rows), tuple([position[r] for r in results]))
 
     def graph(self) -> Graph:
         """Return the graph with its data as inputs."""
@@ -125,6 +140,10 @@ class _Written:
         for node in self.inner:
             new[node] = node.with_inputs(tuple([new[i] for i in node.inputs]))
         return Graph(tuple([new[n] for n in self.data]), tuple([new[r] for r in self.results]), name="value")
+
+
+def _attrs_key(node: Node) -> Hashable:
+    return tuple([(k, attr_key(node.attrs[k])) for k in sorted(node.attrs)])
 
 
 def _is_leaf(node: Node) -> bool:
@@ -138,20 +157,24 @@ def _is_part_of_code(value: Any) -> bool:
     return value.ndim == 0 and (value.dtype.kind == "b" or abs(value.item()) in (0, 0.5, 1, 2, 3, 4))
 
 
-def _arrays(data: Sequence[Node]) -> list[Array]:
-    """Return the values of data, those of variables at one moment."""
-    cells: list[Cell] = [n.attrs["state"] for n in data if n.op is variable]
+def _only_moves(node: Node) -> bool:
+    """Tell whether a node has elements of others in another place, and few: by any means they are the same bits."""
+    moves = isinstance(node.op, View | Gather) or node.op is concat
+    return moves and bool(node.inputs) and node.tensor_type.is_static and int(node.tensor_type.size) <= MOST_MOVED
+
+
+def _leaf_values(leaves: Sequence[Node]) -> dict[Node, Array]:
+    """Return the values of leaves, those of variables at one moment."""
+    variables = [n for n in leaves if n.op is variable]
+    cells: list[Cell] = [n.attrs["state"] for n in variables]
     share_lock(cells)
     with holding(cells):
-        copies = {c: np.array(c.array, copy=True) for c in cells}
-    return [_array(n, copies) for n in data]
-
-
-def _array(node: Node, copies: dict[Cell, Array]) -> Array:
-    if node.op is variable:
-        return copies[node.attrs["state"]]
-    known = known_value(node)
-    return _values[node] if known is None else known
+        values = {n: np.array(c.array, copy=True) for n, c in zip(variables, cells, strict=True)}
+    for node in leaves:
+        if node.op is not variable:
+            known = known_value(node)
+            values[node] = _values[node] if known is None else known
+    return values
 
 
 def _code(written: _Written) -> Executable:

@@ -261,3 +261,19 @@ def test_sizes_may_be_concrete_tensors() -> None:
     assert gx.zeros(gx.asarray([2, 3]) + 1).shape == (3, 4)
     with pytest.raises(gx.SymbolicValueError, match="the value of n"):
         gx.zeros((2, gx.placeholder((), "int64", name="n")))
+
+
+def test_elements_of_data_need_no_code_of_their_own() -> None:
+    x = gx.asarray(X)
+    assert bool(x[0, 0] * 3 > 1)
+    before = count_codes()
+    assert [float(v) for row in x for v in row] == X.ravel().tolist()
+    assert x[::-1, [2, 0]].T.tolist() == X[::-1, [2, 0]].T.tolist()
+    assert gx.concat([x[0], x[1]]).tolist() == X.ravel().tolist()
+    assert [bool(x[i, j] * 3 > 1) for i in range(2) for j in range(3)] == [bool(v * 3 > 1) for v in X.ravel()]
+    assert count_codes() == before
+    with pytest.raises(gx.OutOfBoundsError, match=r"index 9 is out of bounds(.|\n)*x\[gx.asarray\(\[0, 9\]\)\]"):
+        x[gx.asarray([0, 9])].numpy()
+    found = x[1].numpy()
+    found[...] = 0
+    assert x[1].tolist() == X[1].tolist()
