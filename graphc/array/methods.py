@@ -186,9 +186,9 @@ class Methods(Handle):
         """Return `gx.astype` of it."""
         return elementwise.astype(self, dtype, copy=copy, device=device)
 
-    def reshape(self, *shape_: Any, copy: bool | None = None) -> Tensor:
+    def reshape(self, *shape_: Any, order: str = "C", copy: bool | None = None) -> Tensor:
         """Return `gx.reshape` of it; the shape may be one tuple or several arguments."""
-        return shape.reshape(self, _one_sequence(shape_), copy=copy)
+        return shape.reshape(self, _one_sequence(shape_), order, copy=copy)
 
     def transpose(self, *axes: Any) -> Tensor:
         """Return `gx.transpose` of it; the axes may be one tuple or several arguments."""
@@ -202,13 +202,13 @@ class Methods(Handle):
         """Return `gx.squeeze` of it."""
         return shape.squeeze(self, axis)
 
-    def ravel(self) -> Tensor:
+    def ravel(self, order: str = "C") -> Tensor:
         """Return `gx.ravel` of it."""
-        return shape.ravel(self)
+        return shape.ravel(self, order)
 
-    def flatten(self) -> Tensor:
+    def flatten(self, order: str = "C") -> Tensor:
         """Return `gx.ravel` of it."""
-        return shape.ravel(self)
+        return shape.ravel(self, order)
 
     def repeat(self, repeats: ArrayLike, axis: int | None = None) -> Tensor:
         """Return `gx.repeat` of it."""

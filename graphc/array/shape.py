@@ -13,6 +13,7 @@ from graphc.array.convert import (
     as_node,
     axis_index,
     axis_indices,
+    choice,
     common_shape,
     count,
     differ,
@@ -50,19 +51,29 @@ def shape_of(name: str, shape: Any) -> Shape:
 # Reshaping.
 
 
-def reshape(x: ArrayLike, /, shape: int | Dim | Sequence[int | Dim], *, copy: bool | None = None) -> Tensor:
+def reshape(
+    x: ArrayLike, /, shape: int | Dim | Sequence[int | Dim], order: str = "C", *, copy: bool | None = None
+) -> Tensor:
     """Return the same elements, in row-major order, in another shape.
 
     One entry may be -1 and follows from the others; dimensions of Tensors and arithmetic with them are sizes too. Where
-    the sizes are not known yet, the call checks that the number of elements agrees. `copy` is there for the array API
-    standard.
+    the sizes are not known yet, the call checks that the number of elements agrees. With the order "F" elements are
+    taken and placed column by column: the first index runs fastest. `copy` is there for the array API standard.
 
     >>> x = gx.placeholder(("batch", 28, 28), name="x")
     >>> gx.reshape(x, (x.shape[0], -1)), gx.reshape(x, (-1, 7)).shape
     (<Tensor f32[batch, 784] = reshape(x)>, (112*batch, 7))
     """
     node = as_node("reshape", x)
-    return wrap(_reshaped("reshape", node, _filled(node, shape)))
+    if not _is_by_columns("reshape", order):
+        return wrap(_reshaped("reshape", node, _filled(node, shape)))
+    backwards = tuple(reversed(shape)) if isinstance(shape, tuple | list) else (shape,)
+    return transpose(reshape(transpose(x), backwards))
+
+
+def _is_by_columns(name: str, order: str) -> bool:
+    """Tell whether the first index runs fastest. Tensors have no other order of their own that A and K could mean."""
+    return bool(choice(name, "order", order, ("C", "F", "A", "K")) == "F")
 
 
 def _filled(node: Node, shape: Any) -> Shape:
@@ -95,13 +106,13 @@ def _written(shape: Shape) -> str:
     return f"({', '.join(str(s) for s in shape)}{',' if len(shape) == 1 else ''})"
 
 
-def ravel(x: ArrayLike, /) -> Tensor:
-    """Return the elements in row-major order as one axis.
+def ravel(x: ArrayLike, /, order: str = "C") -> Tensor:
+    """Return the elements as one axis: in row-major order, or with the order "F" column by column.
 
     >>> gx.ravel(gx.placeholder((3, 4), name="x"))
     <Tensor f32[12] = reshape(x)>
     """
-    node = as_node("ravel", x)
+    node = as_node("ravel", transpose(x) if _is_by_columns("ravel", order) else x)
     return wrap(_reshaped("ravel", node, (node.tensor_type.size,)))
 
 
