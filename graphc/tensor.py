@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphc.array import dot, elementwise, index, logic, reduce, shape, values
-from graphc.array.convert import ArrayLike, as_device, as_node
+from graphc.array.convert import ArrayLike, as_device, as_node, asarray
 from graphc.array.handle import Handle, handles, wrap
 from graphc.array.methods import Methods
 from graphc.errors import ArgumentError, DTypeError, ShapeError, SymbolicValueError, shown
@@ -274,6 +274,15 @@ class Tensor(Methods):
     def _number(self, what: str, remedy: str) -> Any:
         return values.number_of(what, self.node, remedy)
 
+    def __copy__(self) -> Tensor:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        return self  # immutable; and a placeholder is known by identity
+
+    def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
+        return asarray, (values.value_of("pickle", self.node, "save values, and build the graph again from code"),)
+
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else repr(self)
 
@@ -476,6 +485,12 @@ class Variable(Tensor):
     def cell(self) -> Cell:
         """The storage."""
         return self.node.attrs["state"]  # type: ignore[no-any-return]
+
+    def __deepcopy__(self, memo: Any) -> Variable:
+        return variable(self.value, name=self.name, trainable=self.trainable)
+
+    def __reduce__(self) -> tuple[Callable[..., Tensor], tuple[Any, ...]]:
+        return variable, (self.value, None, self.name, self.trainable)
 
     @property
     def value(self) -> np.ndarray[Any, Any]:

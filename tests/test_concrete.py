@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import array
+import copy
 import gc
+import pickle
 import threading
 import weakref
 from collections.abc import Callable
@@ -238,6 +240,24 @@ class TestExchange:
                 wrong()
         with pytest.raises(gx.ArgumentError, match="copy=False"):
             gx.asarray(X, copy=False)
+
+    def test_copies_and_pickles(self) -> None:
+        x, v = gx.asarray(X) * 2, gx.variable(X, name="v", trainable=False)
+        assert copy.copy(x) is x
+        assert copy.deepcopy(x) is x
+        again = pickle.loads(pickle.dumps(x))
+        assert_identical(again.numpy(), x.numpy())
+        for twin in (copy.deepcopy(v), pickle.loads(pickle.dumps(v))):
+            twin.assign(X + 1)
+            assert (twin.name, twin.trainable) == ("v", False)
+            assert_identical(v.value, X)
+        one, two = copy.deepcopy([v, v])
+        assert one is two
+        assert one is not v
+        placeholder = gx.placeholder((2,), name="p")
+        assert copy.deepcopy(placeholder) is placeholder
+        with pytest.raises(gx.SymbolicValueError, match=r"pickle: the value of p, .* build the graph again"):
+            pickle.dumps(placeholder)
 
     def test_names_that_come_later_say_so(self) -> None:
         for name in ("linalg", "fft", "complex64", "float16"):
