@@ -42,6 +42,9 @@ from graphc.ops.elementwise import (
     cast,
     choose,
     copysign,
+    gt,
+    le,
+    lt,
     maximum,
     minimum,
     ne,
@@ -52,6 +55,7 @@ from graphc.ops.elementwise import (
 )
 from graphc.ops.reduce import any_, spread
 from graphc.ops.reduce import sum as reduce_sum
+from graphc.ops.shape import concat
 from graphc.passes.stabilize import stable_forms
 
 _FINITE = frozenset((add, again, sub, neg, abs_, relu, maximum, minimum, copysign, cast, where))
@@ -192,8 +196,8 @@ def _input_cotangents(node: Node, received: list[Node | None], active: set[Node]
 
 def _passed_mask(node: Node, k: int, mask: Node | None) -> Node | None:
     """Return where the cotangent of input k may be other than zero: None is everywhere."""
-    if node.op is where:
-        chosen = node.inputs[0] if k == 1 else bitwise_not(node.inputs[0])
+    chosen = _chosen(node, k)
+    if chosen is not None:
         mask = chosen if mask is None else bitwise_and(mask, chosen)
     if mask is None or isinstance(node.op, Leaf):
         return None
@@ -206,6 +210,20 @@ def _passed_mask(node: Node, k: int, mask: Node | None) -> Node | None:
         return spread(mask, source, node.attrs["axis"])
     if isinstance(node.op, View | Gather):
         return _seen_through(node, mask)
+    if node.op is concat and callable(concat.vjp):
+        return concat.vjp(mask, node, *node.inputs)[k] if mask.ndim else mask
+    return None
+
+
+def _chosen(node: Node, k: int) -> Node | None:
+    """Return where the value of input k is what a node gave, of one that chooses between its inputs."""
+    if node.op is where:
+        return node.inputs[0] if k == 1 else bitwise_not(node.inputs[0])
+    if node.op is relu:
+        return bitwise_not(le(node.inputs[0], 0.0))
+    if node.op is maximum or node.op is minimum:
+        this, other = node.inputs if k == 0 else reversed(node.inputs)
+        return bitwise_not((lt if node.op is maximum else gt)(this, other))
     return None
 
 

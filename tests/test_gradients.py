@@ -149,6 +149,11 @@ NOT_TAKEN = {
         lambda x: gx.where(x > 0, gx.fori_loop(0, 3, lambda i, c: (c[1], gx.sqrt(c[0])), (x, x))[0], 0),
         [0, 0, 0.25],
     ),
+    "joined": (lambda x: gx.where(gx.concat([x, x]) > 0, gx.concat([gx.sqrt(x), gx.log(x)]), 0), [0, 0, 0.5]),
+    "the smaller": (lambda x: gx.maximum(gx.sqrt(gx.abs(x)), 1.5), [0, 0, 0.25]),
+    "the larger": (lambda x: gx.minimum(2.0, 1 / x), [-1, 0, -0.0625]),
+    "clipped": (lambda x: gx.clip(gx.log(gx.abs(x)), 0.5, 5), [0, 0, 0.25]),
+    "rectified": (lambda x: gx.nn.relu(gx.sqrt(gx.abs(x)) - 1.5), [0, 0, 0.25]),
     "norm": (lambda x: gx.where(gx.sum(x) > 100, gx.sqrt(gx.sum(x * 0)), 1) * x, [1, 1, 1]),
 }
 
