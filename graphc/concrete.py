@@ -109,8 +109,8 @@ class _Written:
 
     `leaves` are where it begins, and `moved` what is a little of them in another place: x[k], whose k is no reason for
     other code. Those of both that results or `inner` nodes, the computation, read are `data`, which get their values
-    put in. `key` is equal for graphs that are written alike. A graph that updates variables, or has sizes that they tell,
-    is about these and no others, so they are no data.
+    put in. `key` is equal for graphs that are written alike. A graph that updates variables, or has sizes that they
+    tell, is about these and no others, so they are no data.
     """
 
     def __init__(self, results: Sequence[Node]) -> None:
