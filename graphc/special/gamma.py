@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphc.array.convert import ArrayLike, count
+from graphc.array.convert import ArrayLike, cast_to, count
 from graphc.array.handle import wrap
 from graphc.errors import ArgumentError
 from graphc.ir.graph import Node, literal
+from graphc.ir.types import FLOAT64
 from graphc.ops.elementwise import (
     bitwise_and,
     bitwise_or,
+    copysign,
     eq,
     exp,
     floor,
@@ -22,6 +26,8 @@ from graphc.ops.elementwise import (
     log,
     log1p,
     lt,
+    rint,
+    stop_gradient,
     where,
 )
 from graphc.ops.special import gamma as ops
@@ -79,7 +85,7 @@ def polygamma(n: int, x: ArrayLike, /) -> Tensor:
 
 
 def gammasgn(x: ArrayLike, /) -> Tensor:
-    """Return the sign of gamma(x), 1 or -1, NaN at -1, -2, ... The gradient is zero.
+    """Return the sign of gamma(x), 1 or -1, that of the zero at 0, NaN at -1, -2, ... The gradient is zero.
 
     >>> gx.special.gammasgn(gx.placeholder((3,), name="x")).shape
     (3,)
@@ -92,32 +98,42 @@ def _gammasgn(x: Node) -> Node:
     whole = floor(x)
     sign = 1.0 - (whole - floor(whole * 0.5) * 2.0) * 2.0
     below = where(eq(x, whole), literal(np.nan, x.dtype), sign)
-    return where(ge(x, 0.0), literal(1, x.dtype), below)
+    return where(ge(x, 0.0), copysign(literal(1, x.dtype), x), below)
+
+
+def _in_float64(function: Callable[..., Node], *nodes: Node) -> Tensor:
+    """Return a function that takes the exponential of a large logarithm, which magnifies the error of float32."""
+    return wrap(cast_to(function(*[cast_to(n, FLOAT64) for n in nodes]), nodes[0].dtype))
+
+
+def _whole(y: Node, *of: Node) -> Node:
+    """Return y >= 0, rounded to the integer that it is between integers."""
+    between = reduce(bitwise_and, [eq(x, floor(x)) for x in of], lt(y, _EXACT))
+    return where(between, rint(y), y)
+
+
+def _with_gradient_of(y: Node, value: Node) -> Node:
+    """Return `value`, which is y >= 0 but for rounding, so that their difference is exact, with the gradient of y."""
+    is_finite = bitwise_and(lt(y, np.inf), lt(value, np.inf))
+    zero = literal(0, y.dtype)
+    near, wanted = where(is_finite, y, zero), where(is_finite, value, zero)
+    return where(is_finite, near + stop_gradient(wanted - near), y)
+
+
+_EXACT = 2.0**52
+"""Floats from there on are integers."""
 
 
 def gamma(x: ArrayLike, /) -> Tensor:
-    """Return the gamma function, (x - 1)! at positive integers: inf at 0, NaN at -1, -2, ...
+    """Return the gamma function, (x - 1)! at positive integers: inf at 0, -inf at -0, NaN at -1, -2, ...
 
-    The gradient is gamma(x) * digamma(x).
+    It is exact at integers as far as floats hold them. The gradient is gamma(x) * digamma(x).
 
     >>> gx.special.gamma(gx.placeholder((3,), name="x")).shape
     (3,)
     """
     (a,) = floats("gamma", x)
-    return wrap(_gammasgn(a) * exp(ops.lgamma(a)))
-
-
-def factorial(n: ArrayLike, /) -> Tensor:
-    """Return n! = gamma(n + 1) as a float, also between integers; 0 for n < 0.
-
-    >>> gx.special.factorial(gx.placeholder((3,), name="n")).shape
-    (3,)
-    """
-    (a,) = floats("factorial", n)
-    is_negative = lt(a, 0.0)
-    return wrap(
-        where(is_negative, literal(0, a.dtype), exp(ops.lgamma(where(is_negative, literal(0, a.dtype), a) + 1.0)))
-    )
+    return _in_float64(_gamma, a)
 
 
 # What lgamma has beyond (x - 1/2) log(x) - x + log(2 pi)/2, times x, in powers of 1/x^2; for x >= 10.
@@ -131,6 +147,37 @@ def _stirling(x: Node) -> Node:
     for c in _STIRLING[-2:0:-1]:
         total = (total + c) * square
     return (total + _STIRLING[0]) / x
+
+
+def _gamma(x: Node) -> Node:
+    rough = exp(ops.lgamma(x))
+    return _gammasgn(x) * _with_gradient_of(rough, _whole(where(_is_middling(x), _large_gamma(x), rough), x))
+
+
+def _is_middling(x: Node) -> Node:
+    return bitwise_and(gt(x, _LARGE), lt(x, 172.0))  # beyond, gamma is infinite
+
+
+def _large_gamma(x: Node) -> Node:
+    """Return sqrt(2 pi) x^(x - 1/2) e^-x e^(...), in factors none of which has a large logarithm that is rounded."""
+    t = where(_is_middling(x), x, literal(_LARGE, x.dtype))
+    half = t ** (t * 0.5 - 0.25)  # its square overflows before gamma does
+    return half * exp(-t) * half * (exp(_stirling(t)) * math.sqrt(2 * math.pi))
+
+
+def factorial(n: ArrayLike, /) -> Tensor:
+    """Return n! = gamma(n + 1) as a float, also between integers; 0 for n < 0. It is as exact as `gamma`.
+
+    >>> gx.special.factorial(gx.placeholder((3,), name="n")).shape
+    (3,)
+    """
+    (a,) = floats("factorial", n)
+    return _in_float64(_factorial, a)
+
+
+def _factorial(n: Node) -> Node:
+    zero, is_negative = literal(0, n.dtype), lt(n, 0.0)
+    return where(is_negative, zero, _gamma(where(is_negative, zero, n) + 1.0))
 
 
 def betaln(a: ArrayLike, b: ArrayLike, /) -> Tensor:
@@ -171,9 +218,12 @@ def beta(a: ArrayLike, b: ArrayLike, /) -> Tensor:
     >>> gx.special.beta(gx.placeholder((3,), name="a"), 2.0).shape
     (3,)
     """
-    p, q = floats("beta", a, b)
-    sign = _gammasgn(p) * _gammasgn(q) * _gammasgn(p + q)
-    return wrap(sign * exp(_betaln(p, q)))
+    return _in_float64(_beta, *floats("beta", a, b))
+
+
+def _beta(a: Node, b: Node) -> Node:
+    sign = _gammasgn(a) * _gammasgn(b) * _gammasgn(a + b)
+    return sign * exp(_betaln(a, b))
 
 
 def comb(n: ArrayLike, k: ArrayLike, /) -> Tensor:
@@ -184,8 +234,12 @@ def comb(n: ArrayLike, k: ArrayLike, /) -> Tensor:
     >>> gx.special.comb(gx.placeholder((3,), name="n"), 2.0).shape
     (3,)
     """
-    a, b = floats("comb", n, k)
-    is_outside = bitwise_or(bitwise_or(lt(b, 0.0), lt(a, b)), lt(a, 0.0))
-    zero = literal(0, a.dtype)
-    p, q = where(is_outside, zero, a), where(is_outside, zero, b)
-    return wrap(where(is_outside, zero, exp(-_betaln(p - q + 1.0, q + 1.0)) / (p + 1.0)))
+    return _in_float64(_comb, *floats("comb", n, k))
+
+
+def _comb(n: Node, k: Node) -> Node:
+    is_outside = bitwise_or(bitwise_or(lt(k, 0.0), lt(n, k)), lt(n, 0.0))
+    zero = literal(0, n.dtype)
+    p, q = where(is_outside, zero, n), where(is_outside, zero, k)
+    found = exp(-_betaln(p - q + 1.0, q + 1.0)) / (p + 1.0)
+    return where(is_outside, zero, _with_gradient_of(found, _whole(found, p, q)))

@@ -17,6 +17,14 @@ def typed(reference: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args: np.asarray(reference(*args)).astype(np.result_type(*args, np.float16))
 
 
+WHOLE = np.arange(18.0)
+
+
+def narrow(function: Any) -> Any:
+    """Return a function that computes in float64 and rounds once."""
+    return lambda *args: np.float32(function(*[np.asarray(a, np.float64) for a in args]))
+
+
 def exact_sinc(x: Any) -> Any:
     """NumPy's sinc is not 0 at integers, and np.sinc of Tensors is of another kind."""
     return np.where((x == np.rint(x)) & (x != 0), 0, np.sinc(x)).astype(np.result_type(x, np.float16))
@@ -45,14 +53,23 @@ GAMMA = [
     *unary("special.trigamma", 0.4, 5, typed(lambda x: sp.polygamma(1, x)), smoothness=1e-5),
     *unary("special.gamma", 0.4, 5, sp.gamma),
     *unary("special.gamma", -2.8, -2.2, sp.gamma),
+    Case("special.gamma", given(WHOLE + 1), reference=sp.gamma, derivative=False, tolerance=0),
+    Case("special.gamma", given(np.float32(WHOLE + 1)), reference=narrow(sp.gamma), derivative=False, tolerance=0),
+    Case("special.gamma", given([0.0, -0.0, -1.0, np.inf]), reference=sp.gamma, derivative=False),
+    Case("special.gamma", f64((20,), 10.1, 171), reference=sp.gamma, tolerance=64),
     *unary("special.factorial", 0.1, 6, typed(sp.factorial)),
+    Case("special.factorial", given(WHOLE), reference=sp.factorial, derivative=False, tolerance=0),
+    Case("special.factorial", given(np.float32(WHOLE)), reference=narrow(sp.factorial), derivative=False, tolerance=0),
     *[
         Case("special.polygamma", n, f64((9,), low, high), reference=typed(sp.polygamma), smoothness=1e-5)
         for n in (0, 1, 2, 3, 6)
         for low, high in ((0.6, 5), (-2.8, -2.2))
     ],
     Case(
-        "special.gammasgn", given([-3.5, -2.5, -2.0, 0.0, 2.5, np.inf, np.nan]), reference=sp.gammasgn, derivative=False
+        "special.gammasgn",
+        given([-3.5, -2.5, -2.0, 0.0, -0.0, 2.5, np.inf, np.nan]),
+        reference=sp.gammasgn,
+        derivative=False,
     ),
     Case("lgamma", given([-3.0, 0.0, 1.0, 2.0, 1e306, np.inf, np.nan]), reference=sp.gammaln, derivative=False),
     Case("digamma", given([-3.0, -0.0, 0.0, 1e-300, 1e300, np.inf, np.nan]), reference=sp.digamma, derivative=False),
@@ -60,6 +77,8 @@ GAMMA = [
     *binary("special.beta", (0.3, 4), (0.4, 4), reference=typed(sp.beta)),
     *binary("special.comb", (5.1, 9), (0.2, 4.9), reference=typed(sp.comb)),
     Case("special.comb", i32((7,), 0, 9), i32((7,), 0, 9), reference=typed(sp.comb)),
+    Case("special.comb", given(WHOLE + 10), 9.0, reference=sp.comb, derivative=False, tolerance=0),
+    Case("special.comb", given(np.float32(WHOLE + 10)), 9.0, reference=narrow(sp.comb), derivative=False, tolerance=0),
 ]
 
 INFORMATION = [
