@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import total_ordering
 from typing import Any, NamedTuple
 
-from graphc.errors import SymbolicValueError
+from graphc.errors import ShapeError, SymbolicValueError
 
 _anonymous = itertools.count()
 
@@ -201,7 +201,9 @@ Size = int | Dim
 
 
 def floordiv(a: Size, b: Size) -> Size:
-    """Return a // b, exactly where b divides every term of a."""
+    """Return a // b, exactly where b divides every term of a. Raises ShapeError where b is 0."""
+    if b == 0:
+        raise ShapeError(f"a size cannot be divided by 0, got {a} // 0")
     if isinstance(a, int) and isinstance(b, int):
         return a // b
     if b == 1:

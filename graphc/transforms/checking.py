@@ -93,6 +93,8 @@ def _weighted(result: Any) -> Tensor:
     total = asarray(np.float64(0))
     for leaf in nest.flatten(result)[0]:
         tensor = asarray(leaf)
+        if not tensor.node.tensor_type.is_static:
+            raise ArgumentError(f"check_gradients: takes results of known sizes, got {tensor.node.type}; sum it")
         if tensor.dtype.kind == "f":
             weights = rng.uniform(0.5, 1.5, tuple(map(int, tensor.shape))) * rng.choice([-1, 1], tensor.shape)
             total = total + reduce_sum(tensor * weights)

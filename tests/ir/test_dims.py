@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphc.errors import SymbolicValueError
+from graphc.errors import ShapeError, SymbolicValueError
 from graphc.ir import dims
 from graphc.ir.dims import Dim, Size
 from graphc.ir.syntax import size_of, size_text
@@ -76,6 +76,14 @@ def test_differences_cancel(pair: Pair) -> None:
 def test_known_numbers_are_ints() -> None:
     for size in (N - N, N * 0, (N * 784) // N, dims.product(()), (N + 2) - N, dims.maximum(N, N + 1) - N):
         assert type(size) is int
+
+
+def test_division_by_zero_is_an_error_of_sizes() -> None:
+    n, m = Dim.symbol("n"), Dim.symbol("m")
+    with pytest.raises(ShapeError, match="n // 0"):
+        n // 0
+    with pytest.raises(ShapeError, match="3 // 0"):
+        dims.bind(n // m, {"n": 3, "m": 0})
 
 
 def test_normal_form() -> None:

@@ -130,6 +130,8 @@ class TestChecking:
             gx.check_gradients(gx.sin, 1.0, modes="backward")
         with pytest.raises(gx.ArgumentError, match="no floating-point"):
             gx.check_gradients(lambda k: k, 1)
+        with pytest.raises(gx.ArgumentError, match=r"check_gradients: takes results of known sizes, .* sum it"):
+            gx.check_gradients(lambda x: x[x > 0] ** 2, np.array([-1.5, 2.0]))
         gx.check_gradients(lambda x: x * gx.stop_gradient(x), 1.0, modes=("forward",), rtol=10.0)
 
 
