@@ -127,6 +127,8 @@ def ndtr(x: Term) -> Term:
 
 
 def log_ndtr(x: Term) -> Term:
+    if x.dtype == FLOAT32:  # the parts, each rounded, make more than the error that a logarithm near 0 may have
+        return log_ndtr(x.cast(FLOAT64)).cast(FLOAT32)
     # Below 0 log(q / 2) - x^2 / 2, with q = exp(x^2 / 2) erfc(-x / sqrt(2)); above, the logarithm of 1 less a tail.
     a = minimum(abs(x), float(np.finfo(x.dtype).max))
     bounded = minimum(a, 40.0 if x.dtype == FLOAT64 else 15.0)
