@@ -39,7 +39,7 @@ def _float(name: str, place: str, value: Any, beside: Sequence[Any]) -> Node:
 
 def checked_argnums(name: str, argnums: Any, count: int) -> tuple[int, ...]:
     """Return positions of arguments, counted from the front."""
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers = tuple(argnums) if isinstance(argnums, list | tuple) else (argnums,)
     for k in numbers:
         if isinstance(k, bool) or not isinstance(k, int):
             raise ArgumentError(f"{name}: argnums must be an int or ints, got {shown(argnums)}")

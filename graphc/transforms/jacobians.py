@@ -13,11 +13,13 @@ import numpy as np
 
 from graphc import nest
 from graphc.array.control.scans import loop, scan
+from graphc.array.control.tracing import steps_around
 from graphc.array.convert import asarray
 from graphc.array.handle import Handle
 from graphc.array.shape import moveaxis, reshape
 from graphc.errors import ArgumentError, GradientError, ShapeError, shown
 from graphc.ir.dims import Size
+from graphc.ir.graph import toposort
 from graphc.tensor import Tensor
 from graphc.transforms.derivatives import pullback, pushforward
 from graphc.transforms.functions import Argnums, Call, remembered
@@ -133,7 +135,8 @@ def vmap(fn: Function, in_axes: Any = 0, out_axes: Any = 0, axis_size: int | Non
     in_axes    which axis of each argument: an int for all, or a tuple with an entry for each positional argument: an
                int, None for an argument that all calls share, or a nest of these that matches the argument (or the top
                of it). Keyword arguments are mapped along axis 0
-    out_axes   where the new axis is in the results: an int or a nest of ints that matches the result (or the top of it)
+    out_axes   where the new axis is in the results: an int, or a nest of ints that matches the result (or the top of
+               it), with None for what does not depend on the mapped arguments, which gets no axis
     axis_size  how many, needed only where no argument is mapped
 
     Every mapped axis must have one size. fn may use variables and Tensors from outside, and derivatives: vmap(grad(f)).
@@ -154,21 +157,41 @@ def vmap(fn: Function, in_axes: Any = 0, out_axes: Any = 0, axis_size: int | Non
         axes = [*_spread_axes("in_axes", in_axes, args), *([0] * len(nest.flatten(kwargs)[0]))]
         count, moved = _mapped(leaves, axes, axis_size)
 
-        def one(_: None, slices: list[Tensor]) -> tuple[None, Any]:
+        shared: dict[int, Tensor] = {}
+        shape = nest.LEAF
+        places: list[int | None] = []
+
+        def one(_: None, slices: list[Tensor]) -> tuple[None, list[Any]]:
+            nonlocal shape, places
             rest = iter(slices)
             here = [leaf if axis is None else next(rest) for leaf, axis in zip(leaves, axes, strict=True)]
             own, named = structure.unflatten(here)
-            return None, fn(*own, **named)
+            results = fn(*own, **named)
+            found, shape = nest.flatten(results)
+            places = _spread_axes("out_axes", out_axes, results)
+            shared.update({k: _alike(found[k], slices) for k, place in enumerate(places) if place is None})
+            return None, [f for f, place in zip(found, places, strict=True) if place is not None]
 
         with tracing():
-            _, results = loop("vmap", one, None, moved, length=count)
-        found, shape = nest.flatten(results)
-        places = _spread_axes("out_axes", out_axes, results)
-        if None in places:
-            raise ArgumentError(f"vmap: out_axes must be ints, got {shown(out_axes)}")
-        return shape.unflatten([moveaxis(f, 0, p or 0) for f, p in zip(found, places, strict=True)])
+            _, stacked = loop("vmap", one, None, moved, length=count)
+        found = iter(stacked)
+        return shape.unflatten(
+            [shared[k] if place is None else moveaxis(next(found), 0, place) for k, place in enumerate(places)]
+        )
 
     return Compiled("vmap", fn, build)
+
+
+def _alike(result: Any, slices: Sequence[Tensor]) -> Tensor:
+    """Return a result that has None in out_axes. Raises ArgumentError where it depends on what is mapped."""
+    tensor = asarray(result)
+    inside = {*[s.node for s in slices], *steps_around()}
+    if not inside.isdisjoint(toposort([tensor.node])):
+        raise ArgumentError(
+            f"vmap: a result with None in out_axes must be the same for all, but {tensor.node.type} depends on what is "
+            "mapped; give it an axis"
+        )
+    return tensor
 
 
 def _check_axes(what: str, axes: Any) -> None:

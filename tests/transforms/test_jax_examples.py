@@ -135,6 +135,9 @@ CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "in_axes of a nest": lambda m, t, c: m.vmap(lambda d, x: d["c"][0] * x + d["c"][1], in_axes=({"c": (0, None)}, 0))(
         {"c": (V, 2.0)}, V
     ),
+    "out_axes of what is not mapped": lambda m, t, c: m.vmap(
+        lambda a, b: (a + b, b * 2.0), in_axes=(0, None), out_axes=(0, None)
+    )(V, 4.0),
     "out_axes of a nest": lambda m, t, c: m.vmap(lambda x: {"a": x, "b": (x * 2,)}, out_axes={"a": 1, "b": (0,)})(X),
     "matrices of vectors of scalars": lambda m, t, c: m.vmap(
         m.vmap(lambda a, b: t.dot(a, b), (0, None)), (None, 1), 1
