@@ -13,9 +13,11 @@ from graphc.array.elementwise import sqrt
 from graphc.array.handle import wrap
 from graphc.array.logic import where
 from graphc.array.matrices import tril
+from graphc.array.reduce import max
 from graphc.array.shape import expand_dims, matrix_transpose, reshape
-from graphc.errors import ShapeError
+from graphc.errors import ArgumentError, ShapeError
 from graphc.nn.activations import softmax
+from graphc.nn.dropout import checked_rate, dropout
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -28,15 +30,20 @@ def scaled_dot_product_attention(
     mask: ArrayLike | None = None,
     is_causal: bool = False,
     scale: float | None = None,
+    *,
+    dropout_p: float = 0.0,
+    dropout_key: ArrayLike | None = None,
 ) -> Tensor:
     """Return softmax(query @ key^T * scale) @ value (Vaswani et al., arXiv:1706.03762).
 
     query is [..., n, d], key [..., m, d], value [..., m, e]; leading axes broadcast. scale is 1/sqrt(d) by default. A
     bool mask broadcasts to [..., n, m] and is false where a query must not see a key, a floating-point one is added.
-    is_causal hides the keys after the query's own position. A query that sees no key gives NaN.
+    is_causal hides the keys after the query's own position. A query that sees no key gets zeros.
 
     Where the axis before the last two, of heads, is larger in query than in key and value, a multiple of theirs, the
     heads of query share keys and values in groups, those of one group side by side (Ainslie et al., arXiv:2305.13245).
+
+    `dropout_p` leaves out weights at random as `dropout` does, with a key of `gx.random` in dropout_key.
 
     >>> q = gx.placeholder(("batch", 5, 8), name="q")
     >>> gx.nn.scaled_dot_product_attention(q, q, q, is_causal=True).shape
@@ -51,10 +58,18 @@ def scaled_dot_product_attention(
     scores = _by_group(q, matrix_transpose(k), groups) * factor
     if flag(name, "is_causal", is_causal):
         scores = where(tril(ones(scores.shape[-2:], "bool")), scores, -np.inf)
-    if mask is not None:
-        given = asarray(mask)
-        scores = where(given, scores, -np.inf) if given.dtype.kind == "b" else scores + given
-    return _by_group(softmax(scores), v, groups)
+    weights = softmax(scores) if mask is None else _seen(scores, asarray(mask))
+    if checked_rate(name, "dropout_p", dropout_p):
+        if dropout_key is None:
+            raise ArgumentError(f"{name}: dropout_p needs a dropout_key, as gx.random.key(0), or stream.key()")
+        weights = dropout(weights, dropout_p, key=dropout_key)
+    return _by_group(weights, v, groups)
+
+
+def _seen(scores: Tensor, mask: Tensor) -> Tensor:
+    """Return the weights of what a mask shows, all zero where it shows nothing."""
+    masked = where(mask, scores, -np.inf) if mask.dtype.kind == "b" else scores + mask
+    return where(max(masked, axis=-1, keepdims=True) > -np.inf, softmax(masked), 0.0)
 
 
 def _groups(name: str, q: Tensor, k: Tensor, v: Tensor) -> int:

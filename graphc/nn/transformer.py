@@ -15,7 +15,7 @@ from graphc.ir.dims import Size
 from graphc.nn import init
 from graphc.nn.activations import gelu, relu
 from graphc.nn.attention import scaled_dot_product_attention
-from graphc.nn.dropout import Dropout
+from graphc.nn.dropout import Dropout, checked_rate
 from graphc.nn.features import linear
 from graphc.nn.init import Seed
 from graphc.nn.layers import Linear
@@ -29,7 +29,9 @@ class MultiHeadAttention(Module):
 
     x is [..., time, embed_dim]; the axes in front are batches. The maps of query, key and value lie one after the other
     in in_proj_weight and in_proj_bias, as in PyTorch. `num_kv_heads` below num_heads, which it divides, lets groups of
-    heads share keys and values. in_proj_weight starts as xavier_uniform, the biases as zeros, out_proj as Linear.
+    heads share keys and values. `dropout` is the probability to leave out, in training, the weight with which a query
+    takes a value; numbers come from `gx.nn.stream()`. in_proj_weight starts as xavier_uniform, the biases as zeros,
+    out_proj as Linear.
 
     A bool mask is true where a query may see a key (PyTorch's layer has it the other way round).
 
@@ -45,6 +47,7 @@ class MultiHeadAttention(Module):
         bias: bool = True,
         num_kv_heads: int | None = None,
         *,
+        dropout: float = 0.0,
         dtype: Any = "float32",
         seed: Seed = None,
     ) -> None:
@@ -56,6 +59,7 @@ class MultiHeadAttention(Module):
                 f"{name}: num_heads must divide embed_dim, and num_kv_heads num_heads; got {embed_dim}, {num_heads} "
                 f"and {self.num_kv_heads}"
             )
+        self.dropout = checked_rate(name, "dropout", dropout)
         rng = init.generator(seed)
         shape = (self.embed_dim + 2 * self._kv_width, self.embed_dim)
         self.in_proj_weight = variable(init.xavier_uniform(shape, dtype=dtype, seed=rng), name="in_proj_weight")
@@ -95,7 +99,10 @@ class MultiHeadAttention(Module):
         else:
             parts = [self._projected(x, *rows) for x, *rows in zip((q, k, v), starts, widths, strict=True)]
         q, k, v = (_by_head(x, n) for x, n in zip(parts, counts, strict=True))
-        result = swapaxes(scaled_dot_product_attention(q, k, v, mask=mask, is_causal=is_causal), -2, -3)
+        rate = self.dropout if self.training else 0.0
+        drawn = init.stream().key() if rate else None
+        found = scaled_dot_product_attention(q, k, v, mask, is_causal, dropout_p=rate, dropout_key=drawn)
+        result = swapaxes(found, -2, -3)
         return self.out_proj(reshape(result, (*result.shape[:-2], self.embed_dim)))  # type: ignore[no-any-return]
 
     def _input(self, what: str, x: ArrayLike) -> Tensor:
@@ -136,8 +143,8 @@ class TransformerEncoderLayer(Module):
 
     x is [..., time, d_model]. With norm_first, what goes into each of the two is normalised instead of the sum
     (Xiong et al., arXiv:2002.04745). `dropout` is the probability to leave out, in training, an element of what either
-    of the two adds, and of what is between the linear maps; attention's own weights are all kept. Parameters have the
-    names that they have in PyTorch, with self_attn as in MultiHeadAttention, of which the mask has the meaning.
+    of the two adds, of what is between the linear maps, and of attention's weights. Parameters have the names that they
+    have in PyTorch, with self_attn as in MultiHeadAttention, of which the mask has the meaning.
 
     >>> block = gx.nn.TransformerEncoderLayer(8, 2, dim_feedforward=32, norm_first=True)
     >>> block(gx.placeholder(("batch", "time", 8)), is_causal=True).shape
@@ -162,7 +169,7 @@ class TransformerEncoderLayer(Module):
         if isinstance(activation, str) and activation not in known:
             raise ArgumentError(f"TransformerEncoderLayer: activation must be a function or one of {list(known)}")
         rng = init.generator(seed)
-        self.self_attn = MultiHeadAttention(d_model, nhead, bias, dtype=dtype, seed=rng)
+        self.self_attn = MultiHeadAttention(d_model, nhead, bias, dropout=dropout, dtype=dtype, seed=rng)
         self.dropout = Dropout(dropout)
         self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype, seed=rng)
         self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype, seed=rng)

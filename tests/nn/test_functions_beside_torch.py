@@ -231,6 +231,17 @@ def test_attention_with_grouped_heads() -> None:
         attention(q[:, :5], k, v)
 
 
+def test_attention_where_a_query_sees_no_key() -> None:
+    q, k, v = RNG.normal(size=(2, 3, 4)), RNG.normal(size=(2, 5, 4)), RNG.normal(size=(2, 5, 7))
+    mask = RNG.uniform(size=(3, 5)) > 0.3
+    mask[1] = False
+    for given in (mask, np.where(mask, 0.5, -np.inf)):
+        compare_functions(
+            lambda *t, m=given: gx.nn.scaled_dot_product_attention(*t, mask=m),
+            lambda *t, m=given: F.scaled_dot_product_attention(*t, torch.tensor(m)), q, k, v,
+        )  # fmt: skip
+
+
 def test_features() -> None:
     x, w, b = RNG.normal(size=(2, 3, 4)), RNG.normal(size=(5, 4)), RNG.normal(size=5)
     compare_functions(gx.nn.linear, lambda *t: F.linear(*t), x, w, b)

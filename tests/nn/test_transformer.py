@@ -45,6 +45,24 @@ def test_attention_to_itself(bias: bool, is_symbolic: bool) -> None:
     compare_layers(ours, peer, RNG.normal(size=(2, 5, 6)), is_symbolic=is_symbolic)
 
 
+def test_dropout_of_weights() -> None:
+    x, key = RNG.normal(size=(5, 40, 4)), gx.random.key(3)
+    both = gx.jit(lambda x: [gx.nn.scaled_dot_product_attention(0 * x, x, gx.ones_like(x), dropout_p=p, dropout_key=key)
+                             for p in (0.0, 0.25)])  # fmt: skip
+    kept, dropped = both(x)
+    np.testing.assert_allclose(kept, 1)
+    # Of equal weights, each query gets as many as stayed, out of 40, over 0.75: one number in all its features.
+    stayed = dropped * 0.75 * 40
+    np.testing.assert_allclose(stayed, np.round(stayed), atol=1e-9)
+    assert 24 < stayed.mean() < 36
+    assert stayed.std() > 1
+    layer = gx.nn.MultiHeadAttention(4, 2, dropout=0.5, dtype="float64", seed=0)
+    plain = gx.nn.MultiHeadAttention(4, 2, dtype="float64", seed=0)
+    train, evaluate = gx.jit(lambda x: layer(x)), gx.jit(lambda x: layer.eval()(x))
+    assert (train(x) != train(x)).all()
+    np.testing.assert_array_equal(evaluate(x), gx.jit(plain)(x))
+
+
 @needs_torch
 def test_attention_to_something_else() -> None:
     ours = _Ours(gx.nn.MultiHeadAttention(6, 2, dtype="float64"))
