@@ -17,6 +17,7 @@ from graphc.ops import elementwise as ops
 from graphc.ops.compositions import finite_max
 from graphc.ops.reduce import sum as reduce_sum
 from graphc.ops.shape import broadcast
+from graphc.ops.special.normal import ndtr
 
 if TYPE_CHECKING:
     from graphc.tensor import Tensor
@@ -169,7 +170,7 @@ def gelu(x: ArrayLike, approximate: Literal["none", "tanh"] = "none") -> Tensor:
     """
     node = as_float("gelu", x)
     if choice("gelu", "approximate", approximate, ("none", "tanh")) == "none":
-        return wrap(node * ((ops.erf(node * math.sqrt(0.5)) + 1.0) * 0.5))
+        return wrap(node * ndtr(node))
     inner = (node + node * node * node * 0.044715) * math.sqrt(2 / math.pi)
     return wrap(node * ((ops.tanh(inner) + 1.0) * 0.5))
 
