@@ -59,6 +59,7 @@ from graphc.nn.files import load, save
 from graphc.nn.init import seed, stream
 from graphc.nn.layers import Embedding, Flatten, Identity, Linear
 from graphc.nn.losses import (
+    binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
     huber_loss,
@@ -122,6 +123,7 @@ __all__ = [
     "TransformerEncoderLayer",
     "avg_pool2d",
     "batch_norm",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
     "conv1d",

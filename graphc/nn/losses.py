@@ -232,6 +232,29 @@ def binary_cross_entropy_with_logits(
     return reduced(name, losses, reduction)
 
 
+def binary_cross_entropy(
+    probabilities: ArrayLike, targets: ArrayLike, reduction: Reduction = "mean", *, weight: ArrayLike | None = None
+) -> Tensor:
+    """Return -(t * log(p) + (1 - t) * log(1 - p)) for probabilities p and targets t in [0, 1], in nats.
+
+    Both have one shape; `weight` multiplies the loss and broadcasts to it. A logarithm is at least -100, as in PyTorch,
+    and where it would be less its gradient is 0. Of logits, binary_cross_entropy_with_logits is the better choice.
+
+    >>> gx.jit(lambda p: gx.nn.binary_cross_entropy(p, np.array([1.0, 0.0]), "none"))(np.array([0.5, 1.0])).round(4)
+    array([  0.6931, 100.    ])
+    """
+    name = "binary_cross_entropy"
+    given, wanted = promote_floats(name, (probabilities, targets))
+    require_shape(name, "targets", wanted, given.shape, f"probabilities {given.type}")
+    least = literal(-100.0, given.dtype)
+    losses = -(
+        wanted * ops.maximum(ops.log(given), least) + (1.0 - wanted) * ops.maximum(ops.log1p(-given), least)
+    )  # fmt: skip
+    if weight is not None:
+        losses = losses * _factor(name, "weight", weight, given)
+    return reduced(name, losses, reduction)
+
+
 def _factor(name: str, what: str, value: ArrayLike, like: Node) -> Node:
     node = cast_to(as_float(name, value), like.dtype)
     pairs = zip(reversed(node.shape), reversed(like.shape), strict=False)
@@ -319,6 +342,6 @@ def reduced(name: str, losses: Node, reduction: str) -> Tensor:
 
 
 __all__ = [
-    "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "kl_div", "l1_loss", "mse_loss", "nll_loss",
-    "smooth_l1_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "kl_div", "l1_loss",
+    "mse_loss", "nll_loss", "smooth_l1_loss",
 ]  # fmt: skip

@@ -69,6 +69,11 @@ def binary_cross_entropy(x: Array, t: Array, reduction: str = "mean") -> Array:
     return reduced(np.logaddexp(0, x).astype(x.dtype) - x * t, reduction)
 
 
+def binary_cross_entropy_of_probabilities(p: Array, t: Array, reduction: str = "mean") -> Array:
+    with np.errstate(divide="ignore"):
+        return reduced(-(t * np.maximum(np.log(p), -100) + (1 - t) * np.maximum(np.log1p(-p), -100)), reduction)
+
+
 def mse_loss(x: Array, t: Array, reduction: str = "mean") -> Array:
     return reduced((x - t) ** 2, reduction)
 
@@ -134,7 +139,8 @@ def attention(q: Array, k: Array, v: Array, mask: Any = None, is_causal: bool = 
         scores = np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
     if mask is not None:
         scores = np.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
-    return scipy.special.softmax(scores, axis=-1) @ v
+    seen = np.max(scores, axis=-1, keepdims=True) > -np.inf
+    return np.where(seen, scipy.special.softmax(np.where(seen, scores, 0), axis=-1), 0) @ v
 
 
 def pair(value: Any) -> tuple[Any, Any]:
@@ -232,6 +238,8 @@ LOSSES = [
         *each("cross_entropy", cross_entropy, (f64(("n3", "c5")), PROBABILITIES, reduction)),
         *each("binary_cross_entropy_with_logits", binary_cross_entropy,
               (f64(("n3", "k4"), -5, 5), f64(("n3", "k4"), 0.1, 0.9), reduction)),
+        *each("binary_cross_entropy", binary_cross_entropy_of_probabilities,
+              (f64(("n3", "k4"), 0.1, 0.9), f64(("n3", "k4"), 0.1, 0.9), reduction)),
         *each("mse_loss", mse_loss, (f64(("n3", "k4")), f64(("n3", "k4")), reduction)),
         *each("l1_loss", l1_loss, (f64(("n3", "k4")), f64(("n3", "k4")), reduction)),
         *each("huber_loss", huber_loss, (f64(("n3", "k4")), f64(("n3", "k4")), reduction, 0.75)),
@@ -262,7 +270,8 @@ NORMALISATION = [
           (f64(("n3", "d4")), f64(("m5", "d4")), f64(("m5", 2)), None, False, 0.3),
           (f64(("n3", "d4")), f64(("m5", "d4")), f64(("m5", 2)), f64(("n3", "m5"))),
           (f64((2, 1, "n3", "d4")), f64((3, "m5", "d4")), f64((3, "m5", 2)),
-           given([[True, False, True, True, False], [True] * 5, [False, True, False, False, False]]))),
+           given([[True, False, True, True, False], [True] * 5, [False, True, False, False, False]])),
+          (f64(("n3", "d4")), f64(("m5", "d4")), f64(("m5", 2)), given([[False] * 5, [True] * 5, [False] * 5]))),
 ]  # fmt: skip
 
 KEY = np.array([1, 2], np.uint32)

@@ -303,6 +303,17 @@ WRONG = [
         errors.ShapeError,
         "takes rank 2 or more",
     ),
+    (
+        "gx.nn.scaled_dot_product_attention(x, x, x, dropout_p=0.5)",
+        errors.ArgumentError,
+        "dropout_p needs a dropout_key",
+    ),
+    (
+        "gx.vmap(lambda a: 2 * a, out_axes=None)(x)",
+        errors.ArgumentError,
+        "vmap: a result with None in out_axes must be the same for all",
+    ),
+    ("gx.grad(gx.sum, argnums=1.5)(x)", errors.ArgumentError, "grad: argnums must be an int or ints, got 1.5"),
 ]
 
 
