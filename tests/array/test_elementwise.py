@@ -73,7 +73,7 @@ BINARY = {
     "logaddexp": (np.logaddexp, LINE, LINE[::-1]),
 }
 ALIASES = {
-    "true_divide": "divide", "power": "pow", "mod": "remainder", "absolute": "abs", "rint": "round", "around": "round",
+    "true_divide": "divide", "power": "pow", "mod": "remainder", "absolute": "abs", "around": "round",
     "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2", "arcsinh": "asinh", "arccosh": "acosh",
     "arctanh": "atanh", "expit": "sigmoid", "bitwise_not": "bitwise_invert", "invert": "bitwise_invert",
     "left_shift": "bitwise_left_shift", "right_shift": "bitwise_right_shift", "amax": "max", "amin": "min",
