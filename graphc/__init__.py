@@ -302,6 +302,7 @@ from graphc.array.nans import (
     nansum,
     nanvar,
 )
+from graphc.array.norms import norm
 from graphc.array.ordering import (
     argpartition,
     argsort,
@@ -794,6 +795,7 @@ __all__ = [
     "nn",
     "no_grad",
     "nonzero",
+    "norm",
     "not_equal",
     "one_hot",
     "ones",

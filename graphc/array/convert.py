@@ -331,7 +331,9 @@ def differ(a: Size, b: Size) -> bool:
 
 
 def spread_to(node: Node, shape: Shape) -> Node:
-    """Return a node repeated to `shape`, to which it must broadcast."""
+    """Return a node repeated to `shape`, to which it must broadcast. Raises ShapeError for one of higher rank."""
+    if node.ndim > len(shape):
+        raise ShapeError(f"broadcast: must have rank {len(shape)} or less, got {node.type}")
     return _spread(node, shape, keep_scalar=False)
 
 

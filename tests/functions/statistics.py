@@ -22,7 +22,24 @@ def past_nan(name: str) -> list[Case]:
     ]
 
 
+def vector_norm(x, ord=None, axis=None, keepdims=False):
+    values = np.asarray(x, np.result_type(x, np.float32) if np.asarray(x).dtype.kind == "f" else np.float64)
+    if axis is None and not keepdims:
+        return np.linalg.norm(values.ravel(), ord)
+    return np.linalg.norm(values, ord, axis, keepdims)
+
+
+NORMS = [
+    Case("norm", f64((3, 4)), reference=vector_norm),
+    Case("norm", f32((3, 4)), axis=1, keepdims=True, reference=vector_norm),
+    *[Case("norm", f64((3, 5), 0.2, 2), ord, axis=0, reference=vector_norm) for ord in (1, 2, 3, 2.5, -1, -2.0)],
+    *[Case("norm", f64((3, 5)), ord, axis=0, second=False, reference=vector_norm) for ord in (np.inf, -np.inf)],
+    Case("norm", given([0.0, 1.0, 0.0, -2.0]), 0, derivative=False, reference=vector_norm),
+    Case("norm", i32((7,)), reference=vector_norm),
+]
+
 CASES = [
+    *NORMS,
     Case("ptp", f64((3, 4))),
     Case("ptp", f32((3, 4, 2)), axis=(0, 2), keepdims=True),
     Case("ptp", i32((3, 4)), axis=1),
